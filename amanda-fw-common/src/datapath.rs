@@ -1,0 +1,602 @@
+//! The path of a packet: flow, expectation, control flow, rule, policy; then the verdict.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::expect::ExpectationKey;
+use crate::flow::{Direction, Flow, FlowKey};
+use crate::fragment::{FragmentKey, Fragments};
+use crate::frame::Frame;
+use crate::message::Message;
+use crate::numbered::numbered;
+use crate::rules::{Way, role};
+use crate::settings::{FRAGMENT_TIMEOUT, Settings};
+use crate::tables::{Table, Tables};
+use crate::text::{TEXT_LENGTH, Text};
+use crate::transaction::{self, ControlFlow, Inspection, StreamState};
+use crate::verdict::{Counter, Reason, Verdict};
+use crate::wire::{self, Fragment, Icmp, Link, PROTOCOL_TCP, PROTOCOL_UDP, Packet, TcpFlags};
+
+/// Where and when a packet was met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// Which way it goes.
+    pub way: Way,
+    /// What the frame begins with.
+    pub link: Link,
+    /// Index of the interface.
+    pub interface: u32,
+    /// Monotonic time, in nanoseconds.
+    pub now: u64,
+}
+
+numbered! {
+    /// Whose datagram on a control flow a packet is.
+    pub enum Control: u8 {
+        /// The packet is on no control flow.
+        None = 0 "none",
+        /// The initiator's.
+        FromInitiator = 1 "from-initiator",
+        /// The responder's.
+        FromResponder = 2 "from-responder",
+    }
+}
+
+/// What was decided about a packet, in the numbers that the kernel keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Decision {
+    /// Identifier of the transaction that the flow belongs to, else 0.
+    pub transaction: u64,
+    /// Place of the rule in the configuration, from 1, else 0.
+    pub rule: u16,
+    /// Number of the reason.
+    reason: u8,
+    /// Number of the flow's state.
+    pub state: u8,
+    /// Number of the stream that the flow is, else 0.
+    pub stream: u8,
+    /// Place of the stream in its transaction.
+    pub slot: u8,
+    /// Number of the [`Control`].
+    control: u8,
+    /// 1 where the packet ended a stream.
+    closed: u8,
+}
+
+impl Decision {
+    /// Makes a decision of which no more is known than why.
+    #[inline(always)]
+    pub const fn new(reason: Reason) -> Self {
+        Self {
+            transaction: 0,
+            rule: 0,
+            reason: reason.number(),
+            state: 0,
+            stream: 0,
+            slot: 0,
+            control: 0,
+            closed: 0,
+        }
+    }
+
+    /// Returns why; the verdict follows from it.
+    #[inline(always)]
+    pub fn reason(&self) -> Reason {
+        Reason::from_number(self.reason).unwrap_or(Reason::PolicyDrop)
+    }
+
+    /// Returns the number of the reason.
+    #[inline(always)]
+    pub const fn reason_number(&self) -> u8 {
+        self.reason
+    }
+
+    /// Returns what happens to the packet.
+    #[inline(always)]
+    pub const fn verdict(&self) -> Verdict {
+        Reason::verdict_of(self.reason)
+    }
+
+    /// Tells whether it is a datagram to be inspected.
+    #[inline(always)]
+    pub const fn is_control(&self) -> bool {
+        self.control != Control::None.number()
+    }
+
+    /// Tells whether the datagram to be inspected is the initiator's.
+    #[inline(always)]
+    pub const fn is_from_initiator(&self) -> bool {
+        self.control == Control::FromInitiator.number()
+    }
+
+    /// Tells whether the packet ended a stream.
+    #[inline(always)]
+    pub const fn is_closed(&self) -> bool {
+        self.closed != 0
+    }
+
+    /// Tells whether a person who watches wants to see the decision.
+    #[inline(always)]
+    pub const fn is_notable(&self) -> bool {
+        self.closed != 0 || Reason::is_notable(self.reason)
+    }
+}
+
+/// How far a packet's flow decides it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// It is decided.
+    Decided,
+    /// It belongs to no flow, and [`decide_new`] decides it.
+    New,
+    /// It belongs to a flow that is over, and [`decide_new`] decides it.
+    Again,
+}
+
+/// Reads a packet, decides it, remembers its flow, and counts it.
+///
+/// The kernel calls the steps one by one, each on a stack of its own.
+pub fn decide<F: Frame + ?Sized, T: Tables>(
+    frame: &F,
+    arrival: &Arrival,
+    settings: &Settings,
+    tables: &mut T,
+    packet: &mut Packet,
+) -> Decision {
+    let mut decision = Decision::new(Reason::PolicyDrop);
+    match decide_known(frame, arrival, settings, tables, packet, &mut decision) {
+        Known::Decided => {}
+        known => {
+            let Arrival { way, now, .. } = *arrival;
+            let again = known == Known::Again;
+            decide_new(packet, way, now, again, settings, tables, &mut decision);
+        }
+    }
+    tables.count_packet(decision.reason, frame.length());
+    decision
+}
+
+/// Reads a packet, and decides it as far as its headers and its flow do.
+#[inline(always)]
+pub fn decide_known<F: Frame + ?Sized, T: Tables>(
+    frame: &F,
+    arrival: &Arrival,
+    settings: &Settings,
+    tables: &mut T,
+    packet: &mut Packet,
+    decision: &mut Decision,
+) -> Known {
+    match wire::parse(frame, arrival.link, packet) {
+        Ok(()) => {
+            let path = Path { packet, way: arrival.way, now: arrival.now, settings };
+            path.decide(frame, tables, decision)
+        }
+        Err(reason) => {
+            *decision = Decision::new(reason);
+            Known::Decided
+        }
+    }
+}
+
+/// Decides a packet that belongs to no flow, and remembers the flow that it begins.
+#[inline(always)]
+pub fn decide_new<T: Tables>(
+    packet: &Packet,
+    way: Way,
+    now: u64,
+    again: bool,
+    settings: &Settings,
+    tables: &mut T,
+    decision: &mut Decision,
+) {
+    let path = Path { packet, way, now, settings };
+    *decision = path.begin(tables, again);
+    if packet.fragment == Fragment::First && decision.verdict() == Verdict::Accept {
+        path.remember_fragments(tables);
+    }
+}
+
+/// Reads the first bytes of a control flow's datagram.
+#[inline(always)]
+pub fn read_text<F: Frame + ?Sized>(frame: &F, packet: &Packet, text: &mut Text) {
+    const UDP_LENGTH: usize = 8;
+    let at = packet.transport.wrapping_add(UDP_LENGTH);
+    let length = packet.end.saturating_sub(at).min(TEXT_LENGTH);
+    frame.read_text(at, length, text);
+}
+
+/// Reads the datagram of a control flow, once it was accepted, and learns from it.
+///
+/// The kernel calls the steps one by one.
+pub fn inspect<F: Frame + ?Sized, T: Tables>(
+    frame: &F,
+    packet: &Packet,
+    decision: &Decision,
+    settings: &Settings,
+    tables: &mut T,
+    now: u64,
+) -> Inspection {
+    let mut text = Text::EMPTY;
+    let mut message = Message::default();
+    let mut found = Inspection::default();
+    read_text(frame, packet, &mut text);
+    if message.read_header(&text) {
+        message.read_body(&text, settings.streams());
+        learn(&message, packet, decision, settings, tables, now, &mut found);
+    } else {
+        tables.count(Counter::NotAmanda);
+    }
+    found
+}
+
+/// Learns from the datagram of a control flow.
+#[inline(always)]
+pub fn learn<T: Tables>(
+    message: &Message,
+    packet: &Packet,
+    decision: &Decision,
+    settings: &Settings,
+    tables: &mut T,
+    now: u64,
+    found: &mut Inspection,
+) {
+    let (source, destination) = (packet.source, packet.destination);
+    let from_initiator = decision.is_from_initiator();
+    let (initiator, responder) =
+        if from_initiator { (source, destination) } else { (destination, source) };
+    let flow = ControlFlow { initiator, responder, from_initiator };
+    transaction::learn(message, &flow, settings, tables, now, found);
+}
+
+/// A packet on its way, with what its decision rests on.
+struct Path<'a> {
+    packet: &'a Packet,
+    way: Way,
+    now: u64,
+    settings: &'a Settings,
+}
+
+/// What a flow's entry says of a packet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tracked {
+    /// The packet belongs to the flow.
+    Belongs,
+    /// The flow is over, and the packet begins another one.
+    Over,
+    /// The flow has been silent for too long, unless its transaction says otherwise.
+    Expired,
+}
+
+/// What is left to do once a flow's entry is let go.
+#[derive(Clone, Copy, Default)]
+struct Note {
+    proven: bool,
+    touched: bool,
+}
+
+impl Path<'_> {
+    #[inline(always)]
+    fn decide<F: Frame + ?Sized, T: Tables>(
+        &self,
+        frame: &F,
+        tables: &mut T,
+        decision: &mut Decision,
+    ) -> Known {
+        if self.packet.fragment == Fragment::Later {
+            return self.decide_later(tables, decision);
+        }
+        match self.packet.icmp {
+            Icmp::Neighbour => {
+                *decision = Decision::new(Reason::Neighbour);
+                Known::Decided
+            }
+            Icmp::Error => self.decide_error(frame, tables, decision),
+            Icmp::None | Icmp::Request | Icmp::Reply | Icmp::Other => {
+                self.decide_flow(tables, decision)
+            }
+        }
+    }
+
+    /// Lets an ICMP error through when it quotes a packet of a flow.
+    #[inline(always)]
+    fn decide_error<F: Frame + ?Sized, T: Tables>(
+        &self,
+        frame: &F,
+        tables: &mut T,
+        decision: &mut Decision,
+    ) -> Known {
+        if let Some(quoted) = wire::quoted(frame, self.packet) {
+            let (key, _) = FlowKey::new(quoted.protocol, quoted.source, quoted.destination);
+            if tables.flows().get(&key).is_some() || tables.embryos().get(&key).is_some() {
+                *decision = Decision::new(Reason::Related);
+                return Known::Decided;
+            }
+        }
+        *decision = self.decide_unsolicited();
+        Known::Decided
+    }
+
+    /// Decides what answers nothing: never let in, let out as the policy says.
+    #[inline(always)]
+    fn decide_unsolicited(&self) -> Decision {
+        match self.way {
+            Way::In => Decision::new(Reason::Unsolicited),
+            Way::Out => self.decide_by_policy(),
+        }
+    }
+
+    #[inline(always)]
+    fn fragment_key(&self) -> FragmentKey {
+        FragmentKey {
+            source: self.packet.source.addr,
+            destination: self.packet.destination.addr,
+            id: self.packet.id,
+            protocol: u32::from(self.packet.protocol),
+        }
+    }
+
+    #[inline(always)]
+    fn remember_fragments<T: Tables>(&self, tables: &mut T) {
+        let expires = self.now.saturating_add(FRAGMENT_TIMEOUT);
+        // Where there is no room the later fragments are dropped and counted as such.
+        let _ = tables.fragments().insert(&self.fragment_key(), &Fragments { expires });
+    }
+
+    /// Lets a later fragment follow its first one.
+    #[inline(always)]
+    fn decide_later<T: Tables>(&self, tables: &mut T, decision: &mut Decision) -> Known {
+        let now = self.now;
+        let first = tables.fragments().get(&self.fragment_key());
+        *decision = match (first.is_some_and(|f| f.expires > now), self.way) {
+            (true, _) => Decision::new(Reason::Fragment),
+            (false, Way::In) => Decision::new(Reason::FragmentWithoutFirst),
+            (false, Way::Out) => self.decide_by_policy(),
+        };
+        Known::Decided
+    }
+
+    #[inline(always)]
+    fn flow_key(&self) -> (FlowKey, bool) {
+        FlowKey::new(self.packet.protocol, self.packet.source, self.packet.destination)
+    }
+
+    /// Decides a packet by its flow, if it has one.
+    #[inline(always)]
+    fn decide_flow<T: Tables>(&self, tables: &mut T, decision: &mut Decision) -> Known {
+        let (key, forward) = self.flow_key();
+        let mut note = Note::default();
+        let mut embryo = false;
+        let mut tracked = match tables.flows().get(&key) {
+            Some(flow) => self.track(flow, forward, decision, &mut note),
+            None => match tables.embryos().get(&key) {
+                Some(flow) => {
+                    embryo = true;
+                    self.track(flow, forward, decision, &mut note)
+                }
+                None => return Known::New,
+            },
+        };
+        if tracked == Tracked::Expired && decision.transaction != 0 {
+            tracked = self.revive(tables, &key, forward, decision, &mut note);
+        }
+        if tracked != Tracked::Belongs {
+            return Known::Again;
+        }
+        if embryo && note.proven {
+            prove(tables, &key);
+        }
+        if note.touched && decision.transaction != 0 {
+            self.touch(tables, decision);
+        }
+        if self.packet.fragment == Fragment::First {
+            self.remember_fragments(tables);
+        }
+        Known::Decided
+    }
+
+    /// Takes a flow further by the packet.
+    #[inline(always)]
+    fn track(
+        &self,
+        flow: &mut Flow,
+        forward: bool,
+        decision: &mut Decision,
+        note: &mut Note,
+    ) -> Tracked {
+        decision.transaction = flow.transaction;
+        if flow.is_expired(self.packet.protocol, &self.settings.timeouts, self.now) {
+            return Tracked::Expired;
+        }
+        if flow.is_over() && self.packet.segment().is_some_and(TcpFlags::is_open) {
+            return Tracked::Over;
+        }
+        self.advance(flow, forward, decision, note);
+        Tracked::Belongs
+    }
+
+    #[inline(always)]
+    fn advance(&self, flow: &mut Flow, forward: bool, decision: &mut Decision, note: &mut Note) {
+        let packet = self.packet;
+        let direction = flow.direction(forward);
+        let progress = flow.advance(direction, packet.segment(), packet.length(), self.now);
+        let state = flow.state_number();
+        decision.reason = Reason::Established.number();
+        decision.rule = flow.rule;
+        decision.state = state;
+        decision.stream = flow.stream;
+        decision.slot = flow.slot;
+        decision.closed = u8::from(progress.closed && flow.transaction != 0);
+        decision.control = match (flow.is_control(), direction) {
+            (false, _) => Control::None.number(),
+            (true, Direction::Original) => Control::FromInitiator.number(),
+            (true, Direction::Reply) => Control::FromResponder.number(),
+        };
+        // A control flow counts as proven with the first answer: between a request's receipt and
+        // its reply there may be hours in which its initiator is silent.
+        note.proven = progress.proven || (flow.is_control() && state > 0);
+        note.touched = progress.touched;
+    }
+
+    /// Keeps a silent stream while another stream of its transaction moves.
+    #[inline(always)]
+    fn revive<T: Tables>(
+        &self,
+        tables: &mut T,
+        key: &FlowKey,
+        forward: bool,
+        decision: &mut Decision,
+        note: &mut Note,
+    ) -> Tracked {
+        let seen = tables.transactions().get(&decision.transaction).map_or(0, |t| t.seen);
+        let silent = self.now.saturating_sub(seen);
+        let Some(flow) = tables.flows().get(key) else {
+            return Tracked::Expired;
+        };
+        if silent > flow.timeout(self.packet.protocol, &self.settings.timeouts) {
+            return Tracked::Expired;
+        }
+        self.advance(flow, forward, decision, note);
+        Tracked::Belongs
+    }
+
+    /// Notes on a transaction that a stream of it moves, or has ended.
+    #[inline(always)]
+    fn touch<T: Tables>(&self, tables: &mut T, decision: &Decision) {
+        if let Some(transaction) = tables.transactions().get(&decision.transaction) {
+            transaction.seen = self.now;
+            if decision.is_closed() {
+                transaction.mark(decision.slot, StreamState::Closed);
+            }
+        }
+    }
+
+    /// Decides a packet that belongs to no flow, and remembers the flow that it begins.
+    #[inline(always)]
+    fn begin<T: Tables>(&self, tables: &mut T, again: bool) -> Decision {
+        if matches!(self.packet.icmp, Icmp::Reply) {
+            return self.decide_unsolicited();
+        }
+        let mut decision = self.decide_new(tables);
+        if decision.verdict() == Verdict::Drop || !self.may_begin() {
+            return decision;
+        }
+        let (key, forward) = self.flow_key();
+        let mut flow = Flow::begin(forward, decision.is_control(), self.now);
+        flow.rule = decision.rule;
+        flow.reason = decision.reason;
+        flow.transaction = decision.transaction;
+        flow.stream = decision.stream;
+        flow.slot = decision.slot;
+        if self.way == Way::Out && self.packet.segment().is_some_and(|f| !f.is_open()) {
+            flow.pick_up();
+        }
+        if again {
+            tables.flows().remove(&key);
+        }
+        // An outsider's flow waits among its like until it has proven both ends.
+        let trusted = self.way == Way::Out || decision.reason == Reason::Expected.number();
+        let kept = (trusted && tables.flows().insert(&key, &flow).is_ok())
+            || tables.embryos().insert(&key, &flow).is_ok();
+        if !kept {
+            return Decision::new(Reason::FlowTableFull);
+        }
+        decision.state = flow.state_number();
+        decision
+    }
+
+    /// Tells whether a packet of no flow may begin one; a reset ends what is not there.
+    #[inline(always)]
+    fn may_begin(&self) -> bool {
+        match self.packet.icmp {
+            Icmp::None => !self.packet.tcp.rst(),
+            Icmp::Request => true,
+            Icmp::Reply | Icmp::Error | Icmp::Neighbour | Icmp::Other => false,
+        }
+    }
+
+    /// Finds what lets a new flow in.
+    #[inline(always)]
+    fn decide_new<T: Tables>(&self, tables: &mut T) -> Decision {
+        let mut decision = self.decide_by_policy();
+        if self.find_expectation(tables, &mut decision) {
+            return decision;
+        }
+        if self.is_control(tables) {
+            decision = Decision::new(Reason::Control);
+            if self.packet.protocol == PROTOCOL_UDP {
+                decision.control = Control::FromInitiator.number();
+            }
+            return decision;
+        }
+        if let Some(found) = tables.first_match(self.packet, self.way) {
+            let reason = if found.accept { Reason::Rule } else { Reason::RuleDrop };
+            decision.reason = reason.number();
+            decision.rule = found.number;
+        }
+        decision
+    }
+
+    /// Lets a connection in that a reply announced: once, from a port that is not privileged.
+    #[inline(always)]
+    fn find_expectation<T: Tables>(&self, tables: &mut T, decision: &mut Decision) -> bool {
+        const FIRST_UNPRIVILEGED: u16 = 1024;
+        let (source, destination) = (self.packet.source, self.packet.destination);
+        if !self.packet.segment().is_some_and(TcpFlags::is_open)
+            || source.port < FIRST_UNPRIVILEGED
+            || !self.settings.streams().contains(destination.port)
+        {
+            return false;
+        }
+        let key = ExpectationKey::new(source.addr, destination.addr, destination.port);
+        let Some(expectation) = tables.expectations().get(&key).map(|e| *e) else {
+            return false;
+        };
+        if expectation.is_expired(self.now) || !tables.expectations().remove(&key) {
+            return false;
+        }
+        tables.count(Counter::ExpectationsUsed);
+        if let Some(transaction) = tables.transactions().get(&expectation.transaction) {
+            transaction.seen = self.now;
+            transaction.mark(expectation.slot, StreamState::Open);
+        }
+        *decision = Decision::new(Reason::Expected);
+        decision.transaction = expectation.transaction;
+        decision.stream = expectation.stream;
+        decision.slot = expectation.slot;
+        true
+    }
+
+    /// Tells whether the packet asks amandad of a host that its sender may ask.
+    #[inline(always)]
+    fn is_control<T: Tables>(&self, tables: &T) -> bool {
+        let (source, destination) = (self.packet.source, self.packet.destination);
+        let sources = self.settings.control_sources();
+        let fits = match self.packet.protocol {
+            PROTOCOL_UDP => sources.contains(source.port),
+            PROTOCOL_TCP => self.packet.tcp.is_open(),
+            _ => false,
+        };
+        fits && destination.port == self.settings.control_port
+            && role::may_control(tables.role(source.addr), tables.role(destination.addr))
+    }
+
+    #[inline(always)]
+    fn decide_by_policy(&self) -> Decision {
+        let accept = match self.way {
+            Way::In => self.settings.accept_incoming,
+            Way::Out => self.settings.accept_outgoing,
+        };
+        Decision::new(if accept == 1 { Reason::PolicyAccept } else { Reason::PolicyDrop })
+    }
+}
+
+/// Moves a flow to those that nobody can push out; where there is no room it stays.
+#[inline(never)]
+fn prove<T: Tables>(tables: &mut T, key: &FlowKey) {
+    let Some(flow) = tables.embryos().get(key).map(|flow| *flow) else {
+        return;
+    };
+    if tables.flows().insert(key, &flow).is_ok() {
+        tables.embryos().remove(key);
+    }
+}

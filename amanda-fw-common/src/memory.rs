@@ -1,0 +1,171 @@
+//! Tables in memory, which stand for the BPF maps in tests, fuzzing and replay.
+
+extern crate std;
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+use std::vec::Vec;
+
+use crate::addr::{Addr, Network};
+use crate::expect::{Expectation, ExpectationKey};
+use crate::flow::{Flow, FlowKey};
+use crate::fragment::{FragmentKey, Fragments};
+use crate::rules::{self, Match, Rule, Way};
+use crate::tables::{Full, Table, Tables};
+use crate::transaction::Transaction;
+use crate::verdict::{COUNTERS, Counter};
+use crate::wire::Packet;
+
+/// A table with a limit: at it, a new entry is refused, or pushes the oldest one out.
+#[derive(Clone, Debug)]
+pub struct MemoryTable<K, V> {
+    entries: HashMap<K, V>,
+    order: VecDeque<K>,
+    capacity: usize,
+    evicts: bool,
+}
+
+impl<K: Copy + Eq + Hash, V> MemoryTable<K, V> {
+    /// Makes a table that refuses entries when it is full, like BPF_MAP_TYPE_HASH.
+    pub fn bounded(capacity: usize) -> Self {
+        Self { entries: HashMap::new(), order: VecDeque::new(), capacity, evicts: false }
+    }
+
+    /// Makes a table that makes room for new entries, like BPF_MAP_TYPE_LRU_HASH.
+    pub fn evicting(capacity: usize) -> Self {
+        Self { evicts: true, ..Self::bounded(capacity) }
+    }
+
+    /// Lists the entries.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.entries.iter()
+    }
+
+    /// Counts the entries.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Tells whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    fn make_room(&mut self) -> Result<(), Full> {
+        while self.entries.len() >= self.capacity {
+            let oldest = self.evicts.then(|| self.order.pop_front()).flatten().ok_or(Full)?;
+            self.entries.remove(&oldest);
+        }
+        Ok(())
+    }
+}
+
+impl<K: Copy + Eq + Hash, V: Copy> Table<K, V> for MemoryTable<K, V> {
+    fn get(&mut self, key: &K) -> Option<&mut V> {
+        self.entries.get_mut(key)
+    }
+
+    fn insert(&mut self, key: &K, value: &V) -> Result<(), Full> {
+        if !self.entries.contains_key(key) {
+            self.make_room()?;
+            if self.evicts {
+                self.order.push_back(*key);
+            }
+        }
+        self.entries.insert(*key, *value);
+        Ok(())
+    }
+
+    fn remove(&mut self, key: &K) -> bool {
+        self.order.retain(|k| k != key);
+        self.entries.remove(key).is_some()
+    }
+}
+
+/// All tables of one firewall.
+#[derive(Clone, Debug)]
+pub struct MemoryTables {
+    /// Flows that have proven both ends, or that the host itself began.
+    pub flows: MemoryTable<FlowKey, Flow>,
+    /// Flows that an outsider began.
+    pub embryos: MemoryTable<FlowKey, Flow>,
+    /// Datagrams whose first fragment was accepted.
+    pub fragments: MemoryTable<FragmentKey, Fragments>,
+    /// What is expected.
+    pub expectations: MemoryTable<ExpectationKey, Expectation>,
+    /// The transactions.
+    pub transactions: MemoryTable<u64, Transaction>,
+    /// What networks are to Amanda; the longest prefix decides.
+    pub roles: Vec<(Network, u8)>,
+    /// The rules.
+    pub rules: Vec<Rule>,
+    /// Packets and occurrences, by number.
+    pub counters: [u64; COUNTERS as usize],
+}
+
+impl Default for MemoryTables {
+    fn default() -> Self {
+        Self {
+            flows: MemoryTable::bounded(65_536),
+            embryos: MemoryTable::evicting(65_536),
+            fragments: MemoryTable::evicting(4096),
+            expectations: MemoryTable::bounded(16_384),
+            transactions: MemoryTable::bounded(8192),
+            roles: Vec::new(),
+            rules: Vec::new(),
+            counters: [0; COUNTERS as usize],
+        }
+    }
+}
+
+impl MemoryTables {
+    /// Returns a count by its number.
+    pub fn counted(&self, number: u8) -> u64 {
+        self.counters.get(usize::from(number)).copied().unwrap_or(0)
+    }
+
+    fn add(&mut self, number: u8) {
+        if let Some(counter) = self.counters.get_mut(usize::from(number)) {
+            *counter = counter.wrapping_add(1);
+        }
+    }
+}
+
+impl Tables for MemoryTables {
+    fn flows(&mut self) -> &mut impl Table<FlowKey, Flow> {
+        &mut self.flows
+    }
+
+    fn embryos(&mut self) -> &mut impl Table<FlowKey, Flow> {
+        &mut self.embryos
+    }
+
+    fn fragments(&mut self) -> &mut impl Table<FragmentKey, Fragments> {
+        &mut self.fragments
+    }
+
+    fn expectations(&mut self) -> &mut impl Table<ExpectationKey, Expectation> {
+        &mut self.expectations
+    }
+
+    fn transactions(&mut self) -> &mut impl Table<u64, Transaction> {
+        &mut self.transactions
+    }
+
+    fn role(&self, addr: Addr) -> u8 {
+        let fitting = self.roles.iter().filter(|(network, _)| network.contains(addr));
+        fitting.max_by_key(|(network, _)| network.prefix()).map_or(0, |&(_, role)| role)
+    }
+
+    fn first_match(&self, packet: &Packet, way: Way) -> Option<Match> {
+        rules::first_match(|index| self.rules.get(index as usize), u32::MAX, packet, way)
+    }
+
+    fn count_packet(&mut self, reason: u8, _bytes: usize) {
+        self.add(reason);
+    }
+
+    fn count(&mut self, counter: Counter) {
+        self.add(counter.number());
+    }
+}

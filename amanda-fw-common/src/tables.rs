@@ -1,0 +1,57 @@
+//! Where the packet path remembers: BPF maps, or tables in memory.
+
+use crate::addr::Addr;
+use crate::expect::{Expectation, ExpectationKey};
+use crate::flow::{Flow, FlowKey};
+use crate::fragment::{FragmentKey, Fragments};
+use crate::rules::{Match, Way};
+use crate::transaction::Transaction;
+use crate::verdict::Counter;
+use crate::wire::Packet;
+
+/// The table has no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// A table of one kind of entry.
+pub trait Table<K, V> {
+    /// Returns an entry, to be changed in place.
+    fn get(&mut self, key: &K) -> Option<&mut V>;
+
+    /// Inserts an entry, or replaces it.
+    fn insert(&mut self, key: &K, value: &V) -> Result<(), Full>;
+
+    /// Removes an entry, and tells whether it was this call that did.
+    fn remove(&mut self, key: &K) -> bool;
+}
+
+/// All the tables.
+pub trait Tables {
+    /// Returns the flows that have proven both ends, or that the host itself began.
+    fn flows(&mut self) -> &mut impl Table<FlowKey, Flow>;
+
+    /// Returns the flows that an outsider began and has not proven; the least used one makes
+    /// room for a new one.
+    fn embryos(&mut self) -> &mut impl Table<FlowKey, Flow>;
+
+    /// Returns the datagrams whose first fragment was accepted; the least used makes room.
+    fn fragments(&mut self) -> &mut impl Table<FragmentKey, Fragments>;
+
+    /// Returns what is expected.
+    fn expectations(&mut self) -> &mut impl Table<ExpectationKey, Expectation>;
+
+    /// Returns the transactions, by identifier.
+    fn transactions(&mut self) -> &mut impl Table<u64, Transaction>;
+
+    /// Returns what a host is to Amanda, as bits of [`crate::rules::role`].
+    fn role(&self, addr: Addr) -> u8;
+
+    /// Finds the first rule that a packet fits.
+    fn first_match(&self, packet: &Packet, way: Way) -> Option<Match>;
+
+    /// Counts a packet for the number of its reason.
+    fn count_packet(&mut self, reason: u8, bytes: usize);
+
+    /// Counts an occurrence.
+    fn count(&mut self, counter: Counter);
+}

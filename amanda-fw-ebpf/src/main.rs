@@ -1,0 +1,146 @@
+//! The BPF programs: each meets a frame at its hook, has it decided, and returns the action.
+#![no_std]
+#![no_main]
+
+mod events;
+mod maps;
+mod packet;
+mod steps;
+
+use amanda_fw_common::datapath::{self, Arrival, Decision, Known};
+use amanda_fw_common::frame::Frame;
+use amanda_fw_common::rules::Way;
+use amanda_fw_common::tables::Tables;
+use amanda_fw_common::transaction::Inspection;
+use amanda_fw_common::verdict::{Reason, Verdict};
+use amanda_fw_common::wire::Link;
+use aya_ebpf::EbpfContext;
+use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
+use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::macros::{classifier, xdp};
+use aya_ebpf::programs::{TcContext, XdpContext};
+use aya_log_ebpf::debug;
+
+use crate::maps::{KernelTables, Scratch};
+use crate::packet::{TcFrame, XdpFrame};
+
+/// Incoming frames, at the driver, in one piece.
+#[xdp]
+pub fn xdp_ingress(ctx: XdpContext) -> u32 {
+    xdp_action(&ctx, &XdpFrame::whole(&ctx))
+}
+
+/// Incoming frames, at the driver, of any size (Linux 5.18).
+#[xdp(frags)]
+pub fn xdp_ingress_frags(ctx: XdpContext) -> u32 {
+    xdp_action(&ctx, &XdpFrame::in_pieces(&ctx))
+}
+
+/// Incoming packets of a device with Ethernet headers.
+#[classifier]
+pub fn tc_ingress(ctx: TcContext) -> i32 {
+    tc_action(&ctx, Way::In, Link::Ethernet)
+}
+
+/// Outgoing packets of a device with Ethernet headers.
+#[classifier]
+pub fn tc_egress(ctx: TcContext) -> i32 {
+    tc_action(&ctx, Way::Out, Link::Ethernet)
+}
+
+/// Incoming packets of a device without a link header.
+#[classifier]
+pub fn tc_ingress_raw(ctx: TcContext) -> i32 {
+    tc_action(&ctx, Way::In, Link::Raw)
+}
+
+/// Outgoing packets of a device without a link header.
+#[classifier]
+pub fn tc_egress_raw(ctx: TcContext) -> i32 {
+    tc_action(&ctx, Way::Out, Link::Raw)
+}
+
+#[inline(always)]
+fn xdp_action(ctx: &XdpContext, frame: &XdpFrame<'_>) -> u32 {
+    let linear = ctx.data_end().wrapping_sub(ctx.data());
+    match decide(ctx, frame, Way::In, Link::Ethernet, ctx.ingress_ifindex() as u32, linear) {
+        Verdict::Accept => xdp_action::XDP_PASS,
+        Verdict::Drop => xdp_action::XDP_DROP,
+    }
+}
+
+#[inline(always)]
+fn tc_action(ctx: &TcContext, way: Way, link: Link) -> i32 {
+    let frame = TcFrame::new(ctx);
+    // SAFETY: the context is the one that the program was given.
+    let interface = unsafe { (*ctx.skb.skb).ifindex };
+    match decide(ctx, &frame, way, link, interface, frame.length()) {
+        // The next program may still drop it: TCX_NEXT, or TC_ACT_UNSPEC of clsact.
+        Verdict::Accept => TC_ACT_UNSPEC,
+        Verdict::Drop => TC_ACT_SHOT,
+    }
+}
+
+/// Takes a frame through the packet path, step by step.
+#[inline(always)]
+fn decide<C: EbpfContext, F: Frame>(
+    ctx: &C,
+    frame: &F,
+    way: Way,
+    link: Link,
+    interface: u32,
+    linear: usize,
+) -> Verdict {
+    let Some(scratch) = maps::scratch() else {
+        return Verdict::Drop;
+    };
+    // SAFETY: the helper has no precondition.
+    let now = unsafe { bpf_ktime_get_ns() };
+    let arrival = Arrival { way, link, interface, now };
+    match decide_known(frame, &arrival, scratch) {
+        Known::Decided => {}
+        known => {
+            steps::decide_new(way as u32, now, u32::from(known == Known::Again));
+        }
+    }
+    let length = frame.length();
+    KernelTables::new().count_packet(scratch.decision.reason_number(), length);
+    if scratch.decision.is_control() {
+        datapath::read_text(frame, &scratch.packet, &mut scratch.text);
+        if steps::read_header() == 1 {
+            steps::read_body();
+            steps::learn(now);
+        }
+        debug!(ctx, "control flow: transaction {:x}", scratch.event.amanda.transaction);
+    } else if scratch.decision.is_notable() {
+        scratch.event.amanda = Inspection::default();
+    } else {
+        return scratch.decision.verdict();
+    }
+    events::emit(ctx, scratch, &arrival, length, linear);
+    scratch.decision.verdict()
+}
+
+/// Decides by headers and flow, on a stack of its own.
+#[inline(never)]
+fn decide_known<F: Frame>(frame: &F, arrival: &Arrival, scratch: &mut Scratch) -> Known {
+    let mut decision = Decision::new(Reason::PolicyDrop);
+    let Some(settings) = maps::settings() else {
+        scratch.decision = decision;
+        return Known::Decided;
+    };
+    let (packet, tables) = (&mut scratch.packet, &mut KernelTables::new());
+    let known = datapath::decide_known(frame, arrival, settings, tables, packet, &mut decision);
+    scratch.decision = decision;
+    known
+}
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

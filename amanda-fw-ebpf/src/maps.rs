@@ -1,0 +1,190 @@
+//! Every map of the firewall, and the tables that the packet path sees in them.
+
+use amanda_fw_common::addr::Addr;
+use amanda_fw_common::datapath::Decision;
+use amanda_fw_common::event::Event;
+use amanda_fw_common::expect::{Expectation, ExpectationKey};
+use amanda_fw_common::flow::{Flow, FlowKey};
+use amanda_fw_common::fragment::{FragmentKey, Fragments as Datagram};
+use amanda_fw_common::message::Message;
+use amanda_fw_common::rules::{MAX_RULES, Match, Rule, Way};
+use amanda_fw_common::settings::Settings;
+use amanda_fw_common::tables::{Full, Table, Tables};
+use amanda_fw_common::text::Text;
+use amanda_fw_common::transaction::Transaction;
+use amanda_fw_common::verdict::{COUNTERS, Count, Counter};
+use amanda_fw_common::wire::Packet;
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::lpm_trie::Key;
+use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, PerfEventByteArray};
+
+use crate::steps;
+
+// The loader sets the sizes of the tables; those here serve whoever loads the object alone.
+#[map(name = "SETTINGS")]
+static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
+#[map(name = "RULES")]
+pub(crate) static RULES: Array<Rule> = Array::with_max_entries(MAX_RULES as u32, 0);
+#[map(name = "ROLES")]
+static ROLES: LpmTrie<[u8; 16], u8> = LpmTrie::with_max_entries(1024, BPF_F_NO_PREALLOC);
+#[map(name = "FLOWS")]
+static FLOWS: HashMap<FlowKey, Flow> = HashMap::with_max_entries(65_536, 0);
+#[map(name = "EMBRYOS")]
+static EMBRYOS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(65_536, 0);
+#[map(name = "FRAGMENTS")]
+static FRAGMENTS: LruHashMap<FragmentKey, Datagram> = LruHashMap::with_max_entries(8192, 0);
+#[map(name = "EXPECTATIONS")]
+static EXPECTATIONS: HashMap<ExpectationKey, Expectation> = HashMap::with_max_entries(16_384, 0);
+#[map(name = "TRANSACTIONS")]
+static TRANSACTIONS: HashMap<u64, Transaction> = HashMap::with_max_entries(8192, 0);
+#[map(name = "COUNTERS")]
+static COUNTS: PerCpuArray<Count> = PerCpuArray::with_max_entries(COUNTERS, 0);
+#[map(name = "EVENTS")]
+pub(crate) static EVENTS: PerfEventByteArray = PerfEventByteArray::new(0);
+#[map(name = "SCRATCH")]
+static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+const BPF_F_NO_PREALLOC: u32 = 1;
+
+/// What is too large for the stack of 512 bytes, and how many events this CPU may still send.
+#[repr(C)]
+pub(crate) struct Scratch {
+    pub(crate) packet: Packet,
+    pub(crate) decision: Decision,
+    pub(crate) event: Event,
+    pub(crate) text: Text,
+    pub(crate) message: Message,
+    pub(crate) second: u64,
+    pub(crate) sent: u64,
+}
+
+/// Returns the settings, of which there is always one entry.
+#[inline(always)]
+pub(crate) fn settings() -> Option<&'static Settings> {
+    SETTINGS.get(0)
+}
+
+/// Returns this CPU's scratch space.
+#[inline(always)]
+pub(crate) fn scratch() -> Option<&'static mut Scratch> {
+    let scratch = SCRATCH.get_ptr_mut(0)?;
+    // SAFETY: the entry belongs to this CPU, and a program of a network hook is neither preempted
+    // nor nested on its CPU; it is borrowed once in each run.
+    Some(unsafe { &mut *scratch })
+}
+
+/// The tables of the packet path, in the maps.
+pub(crate) struct KernelTables {
+    flows: Flows,
+    embryos: Embryos,
+    fragments: Fragments,
+    expectations: Expectations,
+    transactions: Transactions,
+}
+
+impl KernelTables {
+    pub(crate) const fn new() -> Self {
+        Self {
+            flows: Flows,
+            embryos: Embryos,
+            fragments: Fragments,
+            expectations: Expectations,
+            transactions: Transactions,
+        }
+    }
+}
+
+/// Makes a hash map a table; the table itself has no size, so that the map's address stays in the
+/// instruction that uses it.
+macro_rules! table {
+    ($table:ident, $map:ident, $key:ty, $value:ty) => {
+        struct $table;
+
+        impl Table<$key, $value> for $table {
+            #[inline(always)]
+            fn get(&mut self, key: &$key) -> Option<&mut $value> {
+                let value = $map.get_ptr_mut(key)?;
+                // SAFETY: the kernel keeps an entry's memory while the program runs; another CPU
+                // may write it meanwhile, which plain integers bear.
+                Some(unsafe { &mut *value })
+            }
+
+            #[inline(always)]
+            fn insert(&mut self, key: &$key, value: &$value) -> Result<(), Full> {
+                $map.insert(key, value, 0).map_err(|_| Full)
+            }
+
+            #[inline(always)]
+            fn remove(&mut self, key: &$key) -> bool {
+                $map.remove(key).is_ok()
+            }
+        }
+    };
+}
+
+table!(Flows, FLOWS, FlowKey, Flow);
+table!(Embryos, EMBRYOS, FlowKey, Flow);
+table!(Fragments, FRAGMENTS, FragmentKey, Datagram);
+table!(Expectations, EXPECTATIONS, ExpectationKey, Expectation);
+table!(Transactions, TRANSACTIONS, u64, Transaction);
+
+impl Tables for KernelTables {
+    #[inline(always)]
+    fn flows(&mut self) -> &mut impl Table<FlowKey, Flow> {
+        &mut self.flows
+    }
+
+    #[inline(always)]
+    fn embryos(&mut self) -> &mut impl Table<FlowKey, Flow> {
+        &mut self.embryos
+    }
+
+    #[inline(always)]
+    fn fragments(&mut self) -> &mut impl Table<FragmentKey, Datagram> {
+        &mut self.fragments
+    }
+
+    #[inline(always)]
+    fn expectations(&mut self) -> &mut impl Table<ExpectationKey, Expectation> {
+        &mut self.expectations
+    }
+
+    #[inline(always)]
+    fn transactions(&mut self) -> &mut impl Table<u64, Transaction> {
+        &mut self.transactions
+    }
+
+    #[inline(always)]
+    fn role(&self, addr: Addr) -> u8 {
+        let key = Key::new(128, addr.octets());
+        ROLES.get(&key).copied().unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn first_match(&self, _packet: &Packet, way: Way) -> Option<Match> {
+        match steps::first_match(way as u32) {
+            0 => None,
+            found => Some(Match { number: (found >> 1) as u16, accept: found & 1 == 1 }),
+        }
+    }
+
+    #[inline(always)]
+    fn count_packet(&mut self, reason: u8, bytes: usize) {
+        add(reason, bytes as u64);
+    }
+
+    #[inline(always)]
+    fn count(&mut self, counter: Counter) {
+        add(counter.number(), 0);
+    }
+}
+
+#[inline(always)]
+fn add(number: u8, bytes: u64) {
+    if let Some(count) = COUNTS.get_ptr_mut(u32::from(number)) {
+        // SAFETY: the entry belongs to this CPU.
+        let count = unsafe { &mut *count };
+        count.packets = count.packets.wrapping_add(1);
+        count.bytes = count.bytes.wrapping_add(bytes);
+    }
+}

@@ -1,0 +1,2 @@
+//! amanda-fw.
+fn main() {}

@@ -1,0 +1,12 @@
+//! Test bench: network namespaces, real Amanda on private hosts, and the firewalls between them.
+
+pub mod amanda;
+pub mod bench;
+pub mod firewall;
+pub mod host;
+pub mod lan;
+pub mod netns;
+pub mod nft;
+pub mod process;
+pub mod scan;
+pub mod wait;
