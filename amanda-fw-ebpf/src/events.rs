@@ -4,6 +4,7 @@ use amanda_fw_common::datapath::Arrival;
 use amanda_fw_common::event::PACKET_BYTES;
 use amanda_fw_common::settings::Settings;
 use amanda_fw_common::tables::Tables;
+use amanda_fw_common::transaction::Inspection;
 use amanda_fw_common::verdict::Counter;
 use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::bpf_get_smp_processor_id;
@@ -16,12 +17,11 @@ const SECOND: u64 = 1_000_000_000;
 #[inline(never)]
 pub(crate) fn emit<C: EbpfContext>(
     ctx: &C,
-    scratch: &mut Scratch,
     arrival: &Arrival,
     length: usize,
     linear: usize,
 ) {
-    let Some(settings) = maps::settings() else {
+    let (Some(settings), Some(scratch)) = (maps::settings(), maps::scratch()) else {
         return;
     };
     if !take_token(scratch, settings, arrival.now) {
@@ -30,6 +30,9 @@ pub(crate) fn emit<C: EbpfContext>(
     }
     let captured = linear.min(PACKET_BYTES) as u32;
     let Scratch { event, decision, packet, .. } = scratch;
+    if !decision.is_control() {
+        event.amanda = Inspection::default();
+    }
     event.record(decision, packet, arrival);
     // SAFETY: the helper has no precondition.
     event.cpu = unsafe { bpf_get_smp_processor_id() };

@@ -11,7 +11,6 @@ use amanda_fw_common::datapath::{self, Arrival, Decision, Known};
 use amanda_fw_common::frame::Frame;
 use amanda_fw_common::rules::Way;
 use amanda_fw_common::tables::Tables;
-use amanda_fw_common::transaction::Inspection;
 use amanda_fw_common::verdict::{Reason, Verdict};
 use amanda_fw_common::wire::Link;
 use aya_ebpf::EbpfContext;
@@ -21,7 +20,7 @@ use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use aya_log_ebpf::debug;
 
-use crate::maps::{KernelTables, Scratch};
+use crate::maps::KernelTables;
 use crate::packet::{TcFrame, XdpFrame};
 
 /// Incoming frames, at the driver, in one piece.
@@ -81,7 +80,7 @@ fn tc_action(ctx: &TcContext, way: Way, link: Link) -> i32 {
     }
 }
 
-/// Takes a frame through the packet path, step by step.
+/// Takes a frame through the packet path, step by step; each step borrows the scratch space anew.
 #[inline(always)]
 fn decide<C: EbpfContext, F: Frame>(
     ctx: &C,
@@ -91,48 +90,54 @@ fn decide<C: EbpfContext, F: Frame>(
     interface: u32,
     linear: usize,
 ) -> Verdict {
-    let Some(scratch) = maps::scratch() else {
-        return Verdict::Drop;
-    };
     // SAFETY: the helper has no precondition.
     let now = unsafe { bpf_ktime_get_ns() };
     let arrival = Arrival { way, link, interface, now };
-    match decide_known(frame, &arrival, scratch) {
-        Known::Decided => {}
-        known => {
+    match decide_known(frame, &arrival) {
+        Some(Known::Decided) => {}
+        Some(known) => {
             steps::decide_new(way as u32, now, u32::from(known == Known::Again));
         }
+        None => return Verdict::Drop,
     }
+    let Some(decision) = maps::scratch().map(|scratch| scratch.decision) else {
+        return Verdict::Drop;
+    };
     let length = frame.length();
-    KernelTables::new().count_packet(scratch.decision.reason_number(), length);
-    if scratch.decision.is_control() {
-        datapath::read_text(frame, &scratch.packet, &mut scratch.text);
-        if steps::read_header() == 1 {
-            steps::read_body();
-            steps::learn(now);
-        }
-        debug!(ctx, "control flow: transaction {:x}", scratch.event.amanda.transaction);
-    } else if scratch.decision.is_notable() {
-        scratch.event.amanda = Inspection::default();
-    } else {
-        return scratch.decision.verdict();
+    KernelTables::new().count_packet(decision.reason_number(), length);
+    if decision.is_control() {
+        inspect(ctx, frame, now);
+    } else if !decision.is_notable() {
+        return decision.verdict();
     }
-    events::emit(ctx, scratch, &arrival, length, linear);
-    scratch.decision.verdict()
+    events::emit(ctx, &arrival, length, linear);
+    decision.verdict()
 }
 
 /// Decides by headers and flow, on a stack of its own.
 #[inline(never)]
-fn decide_known<F: Frame>(frame: &F, arrival: &Arrival, scratch: &mut Scratch) -> Known {
+fn decide_known<F: Frame>(frame: &F, arrival: &Arrival) -> Option<Known> {
+    let (settings, scratch) = (maps::settings()?, maps::scratch()?);
     let mut decision = Decision::new(Reason::PolicyDrop);
-    let Some(settings) = maps::settings() else {
-        scratch.decision = decision;
-        return Known::Decided;
-    };
     let (packet, tables) = (&mut scratch.packet, &mut KernelTables::new());
     let known = datapath::decide_known(frame, arrival, settings, tables, packet, &mut decision);
     scratch.decision = decision;
-    known
+    Some(known)
+}
+
+/// Reads the datagram of a control flow, and learns from it.
+#[inline(always)]
+fn inspect<C: EbpfContext, F: Frame>(ctx: &C, frame: &F, now: u64) {
+    if let Some(scratch) = maps::scratch() {
+        datapath::read_text(frame, &scratch.packet, &mut scratch.text);
+    }
+    if steps::read_header() == 1 {
+        steps::read_body();
+        steps::learn(now);
+    }
+    if let Some(scratch) = maps::scratch() {
+        debug!(ctx, "control flow: transaction {:x}", scratch.event.amanda.transaction);
+    }
 }
 
 #[cfg(not(test))]

@@ -68,8 +68,8 @@ pub(crate) fn settings() -> Option<&'static Settings> {
 #[inline(always)]
 pub(crate) fn scratch() -> Option<&'static mut Scratch> {
     let scratch = SCRATCH.get_ptr_mut(0)?;
-    // SAFETY: the entry belongs to this CPU, and a program of a network hook is neither preempted
-    // nor nested on its CPU; it is borrowed once in each run.
+    // SAFETY: the entry belongs to this CPU, a program of a network hook is neither preempted nor
+    // nested on its CPU, and no step holds its borrow while it calls another.
     Some(unsafe { &mut *scratch })
 }
 

@@ -47,11 +47,17 @@ pub(crate) struct Args {
     /// BPF object [default: the one that build-ebpf makes]
     #[arg(long, value_name = "FILE")]
     object: Option<PathBuf>,
+    /// Program to load; repeatable [default: all]
+    #[arg(long = "program", value_name = "NAME")]
+    programs: Vec<String>,
+    /// Verify twice more for the instruction count on every kernel, states and stack depth
+    #[arg(long)]
+    stats: bool,
     /// Static verifier-probe that is built already
     #[arg(long, value_name = "FILE")]
     probe: Option<PathBuf>,
     /// Seconds that a kernel has for its verdict
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, default_value_t = 600)]
     timeout: u64,
     /// Fetch the newest packages although kernels of these versions are here
     #[arg(long)]
@@ -65,7 +71,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     ensure!(object.is_file(), "no BPF object at {}: run build-ebpf first", object.display());
     let probe = args.probe.clone().map_or_else(build_probe, Ok)?;
     let folder = folder().join(format!("run-{}", std::process::id()));
-    let initramfs = guest(&object, &probe)?.pack(&folder)?;
+    let initramfs = guest(args, &object, &probe)?.pack(&folder)?;
     let outcomes = selected(&args.versions)
         .map(|kernel| Ok((kernel.name, judge(kernel, &initramfs, args)?)))
         .collect::<Result<Vec<_>>>();
@@ -111,7 +117,7 @@ fn build_probe() -> Result<PathBuf> {
     Ok(target_dir.join(PROBE_TARGET).join("release").join(PROBE))
 }
 
-fn guest(object: &Path, probe: &Path) -> Result<Guest> {
+fn guest(args: &Args, object: &Path, probe: &Path) -> Result<Guest> {
     let busybox = find_program("busybox").context("find busybox")?;
     Ok(Guest {
         files: vec![
@@ -119,11 +125,16 @@ fn guest(object: &Path, probe: &Path) -> Result<Guest> {
             (probe.to_owned(), "bin/verifier-probe"),
             (object.to_owned(), "object"),
         ],
-        commands: vec!["verifier-probe /object".to_owned()],
+        commands: vec![probe_command(args)],
     })
 }
 
-/// Boots one kernel and prints what its verifier says.
+fn probe_command(args: &Args) -> String {
+    let option = if args.stats { "--stats " } else { "" };
+    format!("verifier-probe {option}/object {}", args.programs.join(" ")).trim_end().to_owned()
+}
+
+/// Boots one kernel, which prints what its verifier says.
 fn judge(kernel: &Kernel, initramfs: &Path, args: &Args) -> Result<Outcome> {
     let vmlinuz = match archive::vmlinuz(kernel, &folder(), args.refresh) {
         Ok(vmlinuz) => vmlinuz,
@@ -133,13 +144,9 @@ fn judge(kernel: &Kernel, initramfs: &Path, args: &Args) -> Result<Outcome> {
     let start = Instant::now();
     let console = boot::boot(&vmlinuz, initramfs, args.timeout)?;
     let elapsed = start.elapsed();
-    let steps = boot::steps(&console);
-    for line in steps.iter().flat_map(|step| &step.output) {
-        println!("{line}");
-    }
-    let outcome = Outcome::read(boot::release(&console), &steps, elapsed);
+    let outcome = Outcome::read(&console, elapsed);
     if matches!(outcome, Outcome::Silent { .. }) {
-        println!("console: {}", console.trim_end());
+        console.other.iter().for_each(|line| println!("console: {line}"));
     }
     Ok(outcome)
 }

@@ -4,6 +4,7 @@
 mod build_ebpf;
 mod ci;
 mod demo;
+mod kernels;
 mod libtest;
 mod linker;
 mod process;
@@ -35,6 +36,8 @@ enum Command {
     Demo,
     /// Sets the machine up, builds, lints, and runs every tier of tests
     Test(test::Args),
+    /// Loads the BPF object in other kernels under qemu and prints their verifiers' verdicts
+    Kernels(kernels::Args),
     /// Runs the lints: formatting, clippy for the host and for BPF, documentation
     Ci,
 }
@@ -55,6 +58,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Setup(args) => setup::run(args),
         Command::Demo => demo::run(),
         Command::Test(args) => test::run(args),
+        Command::Kernels(args) => kernels::run(args).map(|()| ExitCode::SUCCESS),
         Command::Ci => ci::run(),
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use super::boot::Step;
+use super::boot::Console;
 
 /// What the probe exits with when the kernel refuses something.
 const REFUSED: i32 = 1;
@@ -24,18 +24,17 @@ pub(super) enum Outcome {
 
 impl Outcome {
     /// Reads what the guest's commands came to.
-    pub(super) fn read(release: Option<String>, steps: &[Step], elapsed: Duration) -> Self {
-        let Some(release) = release else {
+    pub(super) fn read(console: &Console, elapsed: Duration) -> Self {
+        let Some(release) = console.release.clone() else {
             return Self::silent("it did not reach /init");
         };
-        let Some(statuses) = steps.iter().map(|step| step.status).collect::<Option<Vec<_>>>()
-        else {
+        let Some(statuses) = console.statuses.iter().copied().collect::<Option<Vec<_>>>() else {
             return Self::silent("it stopped before its last command ended");
         };
-        match statuses.iter().max() {
+        match statuses.into_iter().max() {
             None => Self::silent("it ran nothing"),
             Some(0) => Self::Accepted { release, elapsed },
-            Some(&REFUSED) => Self::Refused { release, elapsed },
+            Some(REFUSED) => Self::Refused { release, elapsed },
             Some(status) => Self::silent(&format!("a command failed with status {status}")),
         }
     }
@@ -100,7 +99,7 @@ mod tests {
         check(&[Some(0), None], "6.1     no verdict: it stopped before its last command ended");
         check(&[], "6.1     no verdict: it ran nothing");
         check(&[Some(127)], "6.1     no verdict: a command failed with status 127");
-        let outcome = Outcome::read(None, &[], ELAPSED);
+        let outcome = Outcome::read(&Console::default(), ELAPSED);
         assert_eq!(row("6.1", &outcome), "6.1     no verdict: it did not reach /init");
     }
 
@@ -114,9 +113,10 @@ mod tests {
 
     #[track_caller]
     fn check(statuses: &[Option<i32>], expected_row: &str) {
-        let steps: Vec<Step> =
-            statuses.iter().map(|&status| Step { output: Vec::new(), status }).collect();
-        let outcome = Outcome::read(Some("6.1.0-50".to_owned()), &steps, ELAPSED);
+        let mut console = Console::default();
+        console.release = Some("6.1.0-50".to_owned());
+        console.statuses.extend(statuses);
+        let outcome = Outcome::read(&console, ELAPSED);
         assert_eq!(row("6.1", &outcome), expected_row);
     }
 }
