@@ -124,7 +124,8 @@ numbered! {
         Syntax = 2 "connect-syntax",
         /// The streams are none that the service announces together.
         Layout = 3 "connect-layout",
-        /// A number is neither a port in the configured range nor an id of a multiplexed stream.
+        /// A number is neither a port in the configured range nor an id of a multiplexed stream, or
+        /// two streams have one port, or the first stream has none.
         Port = 4 "connect-port",
     }
 }
@@ -188,7 +189,19 @@ pub fn parse(text: &Text, body: usize, range: PortRange, line: &mut Line) -> Res
     if open || at.wrapping_sub(body) > MAX_LINE {
         return Err(Refusal::Syntax);
     }
-    Ok(layout)
+    if fits_together(line) { Ok(layout) } else { Err(Refusal::Port) }
+}
+
+/// Tells whether the first stream has a port, without which nothing does, and no port stands twice.
+#[inline(always)]
+fn fits_together(line: &Line) -> bool {
+    let [a, b, c, d, e] = line.map(|announced| u32::from(announced.port));
+    // The highest bit stands for yes, so that one branch decides for all pairs.
+    let none = a.wrapping_sub(1);
+    let same = |x: u32, y: u32| (x ^ y).wrapping_sub(1) & x.wrapping_neg();
+    let with_a = same(a, b) | same(a, c) | same(a, d) | same(a, e);
+    let others = same(b, c) | same(b, d) | same(b, e) | same(c, d) | same(c, e) | same(d, e);
+    (none | with_a | others) >> 31 == 0
 }
 
 /// Returns the TCP port of a number, 0 where the number says that there is no connection.
@@ -344,6 +357,27 @@ mod tests {
             let line = format!("CONNECT DATA 2001 MESG {number} INDEX 2003\n");
             refuses(Service::Sendbackup, &line, Refusal::Port);
         }
+    }
+
+    #[test]
+    fn a_line_without_its_first_stream_is_refused() {
+        use Service::{Amindexd, Sendbackup};
+        refuses(Sendbackup, "CONNECT DATA -1 MESG 2002 INDEX 2003\n", Refusal::Port);
+        refuses(Amindexd, "CONNECT MESG -1\n", Refusal::Port);
+    }
+
+    #[test]
+    fn a_line_with_one_port_for_two_streams_is_refused() {
+        for numbers in [[1, 1, 3, 4, 5], [1, 2, 1, 4, 5], [1, 2, 3, 4, 1], [1, 2, 3, 4, 4]] {
+            let [data, mesg, index, state, cmd] = numbers.map(|n| 2000 + n);
+            let line = format!("DATA {data} MESG {mesg} INDEX {index} STATE {state} CMD {cmd}");
+            refuses(Service::Sendbackup, &format!("CONNECT {line}\n"), Refusal::Port);
+        }
+        accepts(
+            Service::Sendbackup,
+            "CONNECT DATA 2001 MESG 2002 INDEX -1 STATE -1 CMD 2005\n",
+            &[2001, 2002, 0, 0, 2005],
+        );
     }
 
     #[test]

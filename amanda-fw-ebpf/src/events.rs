@@ -15,12 +15,7 @@ const SECOND: u64 = 1_000_000_000;
 
 /// Sends a record and the head of its packet, unless this CPU has sent enough in this second.
 #[inline(never)]
-pub(crate) fn emit<C: EbpfContext>(
-    ctx: &C,
-    arrival: &Arrival,
-    length: usize,
-    linear: usize,
-) {
+pub(crate) fn emit<C: EbpfContext>(ctx: &C, arrival: &Arrival, length: usize, linear: usize) {
     let (Some(settings), Some(scratch)) = (maps::settings(), maps::scratch()) else {
         return;
     };

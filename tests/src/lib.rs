@@ -3,7 +3,9 @@
 pub mod amanda;
 pub mod bench;
 pub mod firewall;
+pub mod frames;
 pub mod host;
+pub mod kernel;
 pub mod lan;
 pub mod netns;
 pub mod nft;

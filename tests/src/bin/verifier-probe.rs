@@ -1,42 +1,110 @@
-//! Loads every program of a BPF object and prints the kernel verifier's verdict on each.
+//! Loads the programs of a BPF object and prints the kernel verifier's verdict on each.
 //!
 //! `cargo xtask kernels` runs it inside other kernels, so it is built static and needs nothing but
 //! a BPF object. Kernels before 5.11 charge maps to RLIMIT_MEMLOCK: raise it first (`ulimit -l`).
+//! It exits with 1 if a program was refused, with 2 if nothing can be said, and else with 0.
 
-#![expect(clippy::print_stdout, reason = "the verdicts are this program's output")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the verdicts are its output")]
 
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    time::{Duration, Instant},
-};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
-use aya::{
-    Ebpf, EbpfLoader, VerifierLogLevel,
-    programs::{Program, ProgramError},
-};
+use anyhow::{Context, bail, ensure};
+use aya::programs::{Program, ProgramError};
+use aya::util::KernelVersion;
+use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 
 /// Lines of a refusing verifier's log that are printed.
 const LOG_TAIL: usize = 40;
 
-fn main() -> anyhow::Result<ExitCode> {
-    let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
-    let (Some(object), None) = (arguments.next(), arguments.next()) else {
-        bail!("usage: verifier-probe OBJECT");
-    };
-    let mut judged = open(&object, VerifierLogLevel::DEBUG | VerifierLogLevel::STATS)?;
-    let mut measured = open(&object, VerifierLogLevel::STATS)?;
+/// E2BIG: the verifier walked a million instructions without an end.
+const TOO_LARGE: i32 = 7;
 
-    let mut names: Vec<String> = judged.programs().map(|(name, _)| name.to_owned()).collect();
-    names.sort();
-    let mut refused = 0;
-    for name in &names {
-        refused += usize::from(!probe(name, &mut judged, &mut measured)?);
+/// EMFILE: no file descriptor is left, not even for an accepted program.
+const NO_DESCRIPTOR: i32 = 24;
+
+/// EINVAL, among other meanings.
+const UNKNOWN_FLAG: i32 = 22;
+
+/// The kernel with the first XDP programs for frames of several pieces.
+const XDP_FRAGS: KernelVersion = KernelVersion::new(5, 18, 0);
+
+/// The exit status when there is no verdict, where a refusal is 1.
+const NO_VERDICT: u8 = 2;
+
+fn main() -> ExitCode {
+    match Args::parse(std::env::args().skip(1)).and_then(|args| run(&args)) {
+        Ok(status) => status,
+        Err(error) => {
+            eprintln!("verifier-probe: {error:#}");
+            ExitCode::from(NO_VERDICT)
+        }
     }
-    println!("{} programs, {refused} refused", names.len());
+}
+
+fn run(Args { object, programs, stats }: &Args) -> anyhow::Result<ExitCode> {
+    // A trace of every instruction makes the verifier several times slower, so it comes second.
+    let mut ebpf = open(object, VerifierLogLevel::STATS)?;
+    let names = select(ebpf.programs().map(|(name, _)| name), programs)?;
+    let (mut accepted, mut refused) = (0, 0);
+    for name in &names {
+        let program = ebpf.program_mut(name).context("find the program again")?;
+        match judge(program, *stats) {
+            Ok(verdict) => {
+                accepted += 1;
+                print_verdict(name, program, &verdict)?;
+            }
+            Err(error) if is_absent(program, &error) => {
+                println!("absent  {name}: this kernel has no XDP for frames of several pieces");
+            }
+            Err(error) => {
+                refused += 1;
+                print_refusal(name, &trace(object, name, error)?);
+            }
+        }
+    }
+    ensure!(accepted + refused > 0, "no program came as far as the verifier");
+    println!("{accepted} of {} programs accepted, {refused} refused", names.len());
     Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Returns the wanted programs of those that are there, or all, sorted.
+fn select<'a>(
+    there: impl Iterator<Item = &'a str>,
+    wanted: &[String],
+) -> anyhow::Result<Vec<String>> {
+    let mut names: Vec<String> = there.map(str::to_owned).collect();
+    ensure!(!names.is_empty(), "the object has no programs");
+    if let Some(name) = wanted.iter().find(|name| !names.contains(name)) {
+        bail!("the object has no program {name}");
+    }
+    names.retain(|name| wanted.is_empty() || wanted.contains(name));
+    names.sort();
+    Ok(names)
+}
+
+/// The command line: `verifier-probe [--stats] OBJECT [PROGRAM...]`.
+#[derive(Debug, PartialEq)]
+struct Args {
+    object: PathBuf,
+    /// The programs to load; none for all.
+    programs: Vec<String>,
+    /// Whether to have accepted programs verified twice more for what the verifier counts.
+    stats: bool,
+}
+
+impl Args {
+    fn parse(arguments: impl Iterator<Item = String>) -> anyhow::Result<Self> {
+        let (options, mut names): (Vec<_>, Vec<_>) = arguments.partition(|a| a.starts_with("--"));
+        let is_known = options.iter().all(|option| option == "--stats");
+        if names.is_empty() || !is_known {
+            bail!("usage: verifier-probe [--stats] OBJECT [PROGRAM...]");
+        }
+        let programs = names.split_off(1);
+        Ok(Self { object: names.remove(0).into(), programs, stats: !options.is_empty() })
+    }
 }
 
 fn open(object: &Path, level: VerifierLogLevel) -> anyhow::Result<Ebpf> {
@@ -46,19 +114,17 @@ fn open(object: &Path, level: VerifierLogLevel) -> anyhow::Result<Ebpf> {
         .with_context(|| format!("open {} and create its maps", object.display()))
 }
 
-/// Loads one program, prints its line and returns whether the verifier took it.
-fn probe(name: &str, judged: &mut Ebpf, measured: &mut Ebpf) -> anyhow::Result<bool> {
-    let program = judged.program_mut(name).context("find the program again")?;
+/// What is known of an accepted program beside what the kernel tells.
+struct Verdict {
+    stats: Stats,
+    elapsed: Duration,
+}
+
+fn judge(program: &mut Program, stats: bool) -> Result<Verdict, ProgramError> {
+    let log = if stats { stats_log(program)? } else { String::new() };
     let start = Instant::now();
-    let result = load(program);
-    let elapsed = start.elapsed();
-    if let Err(error) = result {
-        print_refusal(name, &error);
-        return Ok(false);
-    }
-    let log = measured.program_mut(name).map(stats_log).transpose()?.unwrap_or_default();
-    print_success(name, program, &Stats::parse(&log), elapsed)?;
-    Ok(true)
+    load(program)?;
+    Ok(Verdict { stats: Stats::parse(&log), elapsed: start.elapsed() })
 }
 
 fn load(program: &mut Program) -> Result<(), ProgramError> {
@@ -71,15 +137,59 @@ fn load(program: &mut Program) -> Result<(), ProgramError> {
     }
 }
 
-fn print_success(
-    name: &str,
-    program: &Program,
-    stats: &Stats,
-    elapsed: Duration,
-) -> anyhow::Result<()> {
+/// Returns the verifier's statistics on a program that it accepts.
+///
+/// aya shows the log of a failed load alone, and kernels before 5.16 tell the instruction count
+/// nowhere else: so no file descriptor is left to the kernel, which notices after verification.
+fn stats_log(program: &mut Program) -> Result<String, ProgramError> {
+    let mut held = Vec::new();
+    while let Ok(file) = File::open("/dev/null") {
+        held.push(file);
+    }
+    let result = load(program);
+    drop(held);
+    match result {
+        Err(ProgramError::LoadError { io_error, verifier_log })
+            if io_error.raw_os_error() == Some(NO_DESCRIPTOR) =>
+        {
+            Ok(verifier_log.to_string())
+        }
+        other => other.map(|()| String::new()),
+    }
+}
+
+/// Reports whether an XDP program failed for a flag that the kernel does not know.
+///
+/// The verifier, which would have logged its statistics, did not see it. The only flag that XDP
+/// programs are loaded with (frags) came with kernel 5.18; the firewall has one without it too.
+fn is_absent(program: &Program, error: &ProgramError) -> bool {
+    let ProgramError::LoadError { io_error, verifier_log } = error else {
+        return false;
+    };
+    matches!(program, Program::Xdp(_))
+        && io_error.raw_os_error() == Some(UNKNOWN_FLAG)
+        && verifier_log.to_string().is_empty()
+        && KernelVersion::current().is_ok_and(|version| version < XDP_FRAGS)
+}
+
+/// Returns the refusal with the instructions that led to it, unless they are too many to tell.
+fn trace(object: &Path, name: &str, refusal: ProgramError) -> anyhow::Result<ProgramError> {
+    let ProgramError::LoadError { io_error, .. } = &refusal else {
+        return Ok(refusal);
+    };
+    if io_error.raw_os_error() == Some(TOO_LARGE) {
+        return Ok(refusal);
+    }
+    let mut ebpf = open(object, VerifierLogLevel::DEBUG | VerifierLogLevel::STATS)?;
+    let program = ebpf.program_mut(name).context("find the refused program again")?;
+    Ok(load(program).err().unwrap_or(refusal))
+}
+
+fn print_verdict(name: &str, program: &Program, verdict: &Verdict) -> anyhow::Result<()> {
+    let Verdict { stats, elapsed } = verdict;
     let info = program.info().with_context(|| format!("ask the kernel about {name}"))?;
     println!(
-        "ok     {name} insns={} states={} stack={} xlated={}B jitted={}B load={}ms",
+        "ok      {name} insns={} states={} stack={} xlated={}B jitted={}B load={}ms",
         or_unknown(info.verified_instruction_count().or(stats.instructions)),
         or_unknown(stats.states),
         stats.stack.as_deref().unwrap_or("?"),
@@ -108,24 +218,6 @@ fn tail(log: &str, count: usize) -> Vec<&str> {
     let lines: Vec<&str> = log.lines().collect();
     let skipped = lines.len().saturating_sub(count);
     lines.into_iter().skip(skipped).collect()
-}
-
-/// Returns the verifier's statistics on a program that it accepts.
-///
-/// aya shows the log of a failed load alone, and kernels before 5.16 tell the instruction count
-/// nowhere else: so no file descriptor is left to the kernel, which notices after verification.
-fn stats_log(program: &mut Program) -> anyhow::Result<String> {
-    let mut held = Vec::new();
-    while let Ok(file) = File::open("/dev/null") {
-        held.push(file);
-    }
-    let result = load(program);
-    drop(held);
-    match result {
-        Err(ProgramError::LoadError { verifier_log, .. }) => Ok(verifier_log.to_string()),
-        Ok(()) => Ok(String::new()),
-        Err(error) => Err(error).context("load a program for its statistics"),
-    }
 }
 
 /// What the last lines of a verifier's log count.
@@ -175,8 +267,30 @@ mod tests {
     }
 
     #[test]
+    fn programs_may_be_named_after_the_object() {
+        let expected =
+            Args { object: "object".into(), programs: vec!["xdp_ingress".to_owned()], stats: true };
+        assert_eq!(parse("--stats object xdp_ingress").expect("a good command line"), expected);
+        assert!(parse("--stat object").is_err());
+        assert!(parse("--stats").is_err());
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_not_passed_over() {
+        let there = || ["b", "a"].into_iter();
+        assert_eq!(select(there(), &[]).expect("all"), ["a", "b"]);
+        assert_eq!(select(there(), &["b".to_owned()]).expect("one"), ["b"]);
+        assert!(select(there(), &["c".to_owned()]).is_err());
+        assert!(select([].into_iter(), &[]).is_err());
+    }
+
+    #[test]
     fn a_tail_is_the_last_lines() {
         assert_eq!(tail("a\nb\nc\n", 2), ["b", "c"]);
         assert_eq!(tail("a\n", 2), ["a"]);
+    }
+
+    fn parse(line: &str) -> anyhow::Result<Args> {
+        Args::parse(line.split_whitespace().map(str::to_owned))
     }
 }

@@ -1,0 +1,122 @@
+//! Reclaims the entries that the kernel no longer honours.
+//!
+//! The programs check every entry's age by themselves; what is done here makes room.
+
+use std::collections::HashSet;
+
+use amanda_fw_common::flow::{Flow, FlowKey};
+use amanda_fw_common::settings::Settings;
+use amanda_fw_common::transaction::{Transaction, TransactionState};
+use anyhow::Result;
+
+use crate::bpffs::PinDirectory;
+use crate::maps::{self, ExpectationTable, FlowTable, TransactionTable};
+
+/// How long an entry stays after its time, so that none goes that a packet is just renewing.
+const GRACE: u64 = 5_000_000_000;
+
+/// How long a transaction stays in sight after its last stream.
+const FINISHED: u64 = 60_000_000_000;
+
+/// The tables that are aged.
+pub(crate) struct Aging {
+    flows: FlowTable,
+    embryos: FlowTable,
+    expectations: ExpectationTable,
+    transactions: TransactionTable,
+    pins: PinDirectory,
+}
+
+impl Aging {
+    /// Opens the tables.
+    pub(crate) fn open(pins: &PinDirectory) -> Result<Self> {
+        let directory = pins.maps();
+        Ok(Self {
+            flows: FlowTable::open(&directory, maps::FLOWS)?,
+            embryos: FlowTable::open(&directory, maps::EMBRYOS)?,
+            expectations: ExpectationTable::open(&directory, maps::EXPECTATIONS)?,
+            transactions: TransactionTable::open(&directory, maps::TRANSACTIONS)?,
+            pins: pins.clone(),
+        })
+    }
+
+    /// Removes what is over at a time.
+    pub(crate) fn sweep(&mut self, now: u64) -> Result<()> {
+        let settings = maps::read_settings(&self.pins.maps())?;
+        let past = now.saturating_sub(GRACE);
+        let live = self.sweep_flows(&settings, past);
+        sweep_expectations(&mut self.expectations, past);
+        self.sweep_transactions(&settings, now, &live);
+        Ok(())
+    }
+
+    /// Removes silent flows, and returns the transactions of the others.
+    fn sweep_flows(&mut self, settings: &Settings, past: u64) -> HashSet<u64> {
+        let mut live = HashSet::new();
+        let transactions = &self.transactions;
+        for table in [&mut self.flows, &mut self.embryos] {
+            let mut over = Vec::new();
+            for (key, flow) in table.entries() {
+                if is_over(&key, &flow, settings, transactions, past) {
+                    over.push(key);
+                } else if !flow.is_over() {
+                    live.insert(flow.transaction);
+                }
+            }
+            for key in over {
+                let again = table.get(&key);
+                if again.is_some_and(|f| is_over(&key, &f, settings, transactions, past)) {
+                    table.remove(&key);
+                }
+            }
+        }
+        live
+    }
+
+    fn sweep_transactions(&mut self, settings: &Settings, now: u64, live: &HashSet<u64>) {
+        let over: Vec<u64> = self
+            .transactions
+            .entries()
+            .filter(|(id, t)| !live.contains(id) && is_finished(t, settings, now))
+            .map(|(id, _)| id)
+            .collect();
+        for id in over {
+            self.transactions.remove(&id);
+        }
+    }
+}
+
+/// Tells whether a flow, and every flow of its transaction, has been silent for too long.
+fn is_over(
+    key: &FlowKey,
+    flow: &Flow,
+    settings: &Settings,
+    transactions: &TransactionTable,
+    past: u64,
+) -> bool {
+    if !flow.is_expired(key.protocol(), &settings.timeouts, past) {
+        return false;
+    }
+    let seen = transactions.get(&flow.transaction).map_or(0, |t| t.seen);
+    past.saturating_sub(seen) > flow.timeout(key.protocol(), &settings.timeouts)
+}
+
+fn sweep_expectations(table: &mut ExpectationTable, past: u64) {
+    let over: Vec<_> =
+        table.entries().filter(|(_, e)| e.is_expired(past)).map(|(key, _)| key).collect();
+    for key in over {
+        table.remove(&key);
+    }
+}
+
+/// Tells whether a transaction without a living stream has no more to come.
+fn is_finished(transaction: &Transaction, settings: &Settings, now: u64) -> bool {
+    let silent = now.saturating_sub(transaction.seen);
+    let waiting = transaction.state <= TransactionState::Running.number();
+    let kept = if waiting {
+        settings.transaction_timeout.max(FINISHED)
+    } else {
+        settings.expectation_timeout.max(FINISHED)
+    };
+    transaction.is_expired(settings, now.saturating_sub(GRACE)) || silent > kept
+}

@@ -1,0 +1,46 @@
+//! `amanda-fw status`: shows what is going on, without loading a program or changing a map.
+
+use anyhow::Result;
+
+use crate::cli::{Global, StatusArgs};
+use crate::device;
+use crate::firewall;
+use crate::maps;
+use crate::output::status::{self, Fill, Interface, Policy, Snapshot};
+use crate::output::{self};
+use crate::view::View;
+
+/// Runs the command.
+pub(crate) fn run(args: &StatusArgs, global: &Global) -> Result<()> {
+    let snapshot = snapshot(&View::open(global)?)?;
+    let text = if args.json { output::json(&snapshot)? } else { snapshot.text() };
+    global.terminal().print(&text)
+}
+
+fn snapshot(view: &View) -> Result<Snapshot> {
+    let counts = maps::read_counts(view.maps())?;
+    let interface = |(name, pins): (String, Vec<String>)| Interface {
+        index: device::index_of(&name),
+        mode: firewall::mode_of(&pins).to_owned(),
+        name,
+    };
+    Ok(Snapshot {
+        interfaces: view.interfaces()?.into_iter().map(interface).collect(),
+        policy: Policy::of(&view.settings()?),
+        tables: fills(view)?,
+        reasons: status::reasons(&counts),
+        occurrences: status::occurrences(&counts),
+        sessions: view.sessions()?,
+    })
+}
+
+fn fills(view: &View) -> Result<Vec<Fill>> {
+    let fill = |name: &&str| {
+        Ok(Fill {
+            name: name.to_lowercase(),
+            entries: maps::count(view.maps(), name)?,
+            capacity: maps::capacity(view.maps(), name)?.into(),
+        })
+    };
+    maps::TABLES.iter().map(fill).collect()
+}

@@ -1,0 +1,150 @@
+//! The configuration: TOML as people write it, compiled to what the packet path reads.
+
+mod addresses;
+mod amanda;
+mod hosts;
+mod interface;
+mod mistake;
+mod network;
+mod policy;
+mod protocol;
+mod roles;
+mod rule;
+mod ruleset;
+mod scalar;
+mod section;
+mod sizes;
+mod warnings;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use toml::de::DeTable;
+
+pub(crate) use addresses::HostAddresses;
+pub(crate) use mistake::Mistakes;
+pub(crate) use network::display as display_network;
+pub(crate) use protocol::{icmp_type_name, protocol_name};
+pub(crate) use ruleset::{Ruleset, compile};
+pub(crate) use sizes::Sizes;
+pub(crate) use warnings::warnings;
+
+use amanda::Amanda;
+use hosts::Hosts;
+use interface::Modes;
+use mistake::{Mistake, Source};
+use policy::Policy;
+use rule::ConfigRule;
+use section::{Read, Section, Value};
+
+/// Where the configuration is looked for when none is named.
+const PATH: &str = "/etc/amanda-fw/amanda-fw.toml";
+
+/// What is enforced when there is no file at [`PATH`].
+const EMBEDDED: &str = include_str!("config/default.toml");
+
+/// What the embedded configuration is called.
+const EMBEDDED_NAME: &str = "built-in defaults";
+
+/// A configuration as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Config {
+    source: Source,
+    /// What happens to packets that nothing else decides.
+    pub(crate) policy: Policy,
+    /// What the firewall is told of Amanda.
+    pub(crate) amanda: Amanda,
+    /// The modes of interfaces.
+    pub(crate) modes: Modes,
+    /// Events that one CPU may send in a second.
+    pub(crate) event_rate: u32,
+    /// The rules, in order.
+    pub(crate) rules: Vec<ConfigRule>,
+    /// How many entries each table has room for.
+    pub(crate) sizes: Sizes,
+}
+
+impl Config {
+    /// Returns what people call the place that the configuration was read from.
+    pub(crate) fn name(&self) -> &str {
+        &self.source.name
+    }
+}
+
+/// A configuration file that cannot be read at all.
+#[derive(Debug)]
+pub(crate) struct Unreadable(String);
+
+impl std::fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Reads the named file, or else the one in /etc, or else the embedded configuration.
+pub(crate) fn load(named: Option<&Path>) -> Result<Config> {
+    Ok(parse(find(named, Path::new(PATH))?)?)
+}
+
+fn find(named: Option<&Path>, usual: &Path) -> Result<Source> {
+    let path = match named {
+        Some(path) => path,
+        None if usual.exists() => usual,
+        None => return Ok(Source { name: EMBEDDED_NAME.to_owned(), text: EMBEDDED.to_owned() }),
+    };
+    let name = path.display().to_string();
+    let text = fs::read_to_string(path)
+        .with_context(|| Unreadable(format!("read the configuration {name}")))?;
+    Ok(Source { name, text })
+}
+
+/// Reads a configuration, or finds every mistake in it.
+fn parse(source: Source) -> Result<Config, Mistakes> {
+    let (document, errors) = DeTable::parse_recoverable(&source.text);
+    let read = match errors.is_empty() {
+        true => read(document.get_ref(), &source),
+        false => Err(errors.iter().map(syntax).collect()),
+    };
+    read.map_err(|mistakes| Mistakes::new(source, mistakes))
+}
+
+fn syntax(error: &toml::de::Error) -> Mistake {
+    Mistake::new(error.span().unwrap_or_default(), error.message())
+}
+
+fn read(document: &DeTable<'_>, source: &Source) -> Read<Config> {
+    let mut hosts = Hosts::default();
+    let mut root = Section::new("the configuration", 0..0, document);
+    root.read("hosts", |value| hosts.read(value));
+    let policy = root.read("policy", |v| Policy::read(v.span(), section::table(v)?));
+    let amanda = root.read("amanda", |v| Amanda::read(v.span(), section::table(v)?, &hosts));
+    let modes = root.read("interfaces", interface::read_all);
+    let event_rate = root.read("events", event_rate);
+    let rules = root.read("rule", |value| rule::read_all(value, &hosts));
+    let sizes = root.read("limits", |v| Sizes::read(v.span(), section::table(v)?));
+    root.refuse("nat");
+    root.finish(Config {
+        source: source.clone(),
+        policy: policy.unwrap_or_default(),
+        amanda: amanda.unwrap_or_default(),
+        modes: modes.unwrap_or_default(),
+        event_rate: event_rate.unwrap_or_else(default_event_rate),
+        rules: rules.unwrap_or_default(),
+        sizes: sizes.unwrap_or_default(),
+    })
+}
+
+/// Reads `[events]`.
+fn event_rate(value: &Value<'_>) -> Read<u32> {
+    let mut section = Section::new("[events]", value.span(), section::table(value)?);
+    let rate = section.read("rate", scalar::rate);
+    section.finish(rate.unwrap_or_else(default_event_rate))
+}
+
+fn default_event_rate() -> u32 {
+    amanda_fw_common::settings::Settings::default().event_rate
+}

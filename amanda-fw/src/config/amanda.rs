@@ -1,0 +1,72 @@
+//! `[amanda]`: who backs whom up, on which ports, and for how long.
+
+use std::time::Duration;
+
+use amanda_fw_common::connect::PortRange;
+use amanda_fw_common::settings::Settings;
+use toml::de::DeTable;
+
+use super::hosts::{Hosts, Place};
+use super::mistake::Span;
+use super::scalar::{port, ports, time};
+use super::section::{Read, Section};
+
+/// What the firewall is told of Amanda.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Amanda {
+    /// Who may start dumps.
+    pub(crate) servers: Vec<Place>,
+    /// Whom they may reach, and who may recover from them.
+    pub(crate) clients: Vec<Place>,
+    /// The port that amandad listens on.
+    pub(crate) control_port: u16,
+    /// The UDP ports that requests come from.
+    pub(crate) control_source_ports: PortRange,
+    /// The TCP ports that streams may have.
+    pub(crate) stream_ports: PortRange,
+    /// For how long a request may wait for its reply.
+    pub(crate) transaction_timeout: Duration,
+    /// For how long an announced port stays open that nobody connects to.
+    pub(crate) expectation_timeout: Duration,
+}
+
+impl Default for Amanda {
+    /// Names no host: without the section nobody talks to amandad but by a rule.
+    fn default() -> Self {
+        let settings = Settings::default();
+        Self {
+            servers: Vec::new(),
+            clients: Vec::new(),
+            control_port: settings.control_port,
+            control_source_ports: settings.control_sources(),
+            stream_ports: settings.streams(),
+            transaction_timeout: Duration::from_nanos(settings.transaction_timeout),
+            expectation_timeout: Duration::from_nanos(settings.expectation_timeout),
+        }
+    }
+}
+
+impl Amanda {
+    /// Reads the section; it means this host and its neighbours where it names none.
+    pub(super) fn read(span: Span, table: &DeTable<'_>, hosts: &Hosts) -> Read<Self> {
+        let neighbours = || vec![Place::Own, Place::OnLink];
+        let default = Self::default();
+        let mut section = Section::new("[amanda]", span, table);
+        let servers = section.read("servers", |value| hosts.places(value));
+        let clients = section.read("clients", |value| hosts.places(value));
+        let control_port = section.read("control_port", port);
+        let control_source_ports = section.read("control_source_ports", ports);
+        let stream_ports = section.read("stream_ports", ports);
+        let transaction_timeout = section.read("transaction_timeout", time);
+        let expectation_timeout = section.read("expectation_timeout", time);
+        section.finish(Self {
+            servers: servers.unwrap_or_else(neighbours),
+            clients: clients.unwrap_or_else(neighbours),
+            control_port: control_port.unwrap_or(default.control_port),
+            control_source_ports: control_source_ports.unwrap_or(default.control_source_ports),
+            stream_ports: stream_ports.unwrap_or(default.stream_ports),
+            transaction_timeout: transaction_timeout.unwrap_or(default.transaction_timeout),
+            expectation_timeout: expectation_timeout.unwrap_or(default.expectation_timeout),
+        })
+    }
+}

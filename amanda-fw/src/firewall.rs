@@ -1,0 +1,310 @@
+//! The BPF programs as user space sees them: the only file that names one.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail};
+use aya::maps::{MapData, PerfEventArray};
+use aya::programs::links::{FdLink, PinnedLink};
+use aya::programs::tc::{NlOptions, qdisc_detach_program};
+use aya::programs::tc::{SchedClassifierLink, TcAttachOptions, qdisc_add_clsact};
+use aya::programs::xdp::XdpLink;
+use aya::programs::{LinkOrder, Program, SchedClassifier, TcAttachType, Xdp, XdpMode};
+use aya::util::KernelVersion;
+use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
+
+use crate::bpffs::{self, PinDirectory};
+use crate::config::Ruleset;
+use crate::device::{Device, Mode};
+use crate::maps;
+
+static OBJECT: &[u8] = include_bytes_aligned!(env!("AMANDA_FW_OBJECT"));
+
+/// Pins of an interface's links; those of clsact are programs, since it has no links.
+const XDP: &str = "xdp";
+const XDP_GENERIC: &str = "xdp-generic";
+const TC_INGRESS: &str = "tc-ingress";
+const TC_EGRESS: &str = "tc-egress";
+const CLSACT_INGRESS: &str = "clsact-ingress";
+const CLSACT_EGRESS: &str = "clsact-egress";
+
+/// The programs, loaded as they are needed, over the pinned maps.
+pub(crate) struct Firewall {
+    ebpf: Ebpf,
+    pins: PinDirectory,
+}
+
+impl Firewall {
+    /// Makes the maps, or takes those that are pinned, and prepares the programs.
+    pub(crate) fn load(pins: &PinDirectory, ruleset: &Ruleset, log_level: u8) -> Result<Self> {
+        let directory = pins.maps();
+        let paths: Vec<_> = maps::PINNED.iter().map(|name| (*name, directory.join(name))).collect();
+        let mut loader = EbpfLoader::new();
+        loader.override_global(aya_log::LEVEL, &log_level, true);
+        for (name, path) in &paths {
+            loader.map_pin_path(name, path);
+        }
+        for (name, entries) in ruleset.sizes.by_map() {
+            loader.map_max_entries(name, entries);
+        }
+        let ebpf = loader.load(OBJECT).context("make the BPF maps")?;
+        Ok(Self { ebpf, pins: pins.clone() })
+    }
+
+    /// Writes a ruleset into the maps; the secret of a firewall that runs already stays.
+    pub(crate) fn configure(&self, ruleset: &Ruleset) -> Result<()> {
+        let directory = self.pins.maps();
+        let mut settings = ruleset.settings;
+        settings.seed = maps::read_settings(&directory)?.seed;
+        while settings.seed == 0 {
+            let mut bytes = [0; 8];
+            rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+                .context("draw a secret")?;
+            settings.seed = u64::from_ne_bytes(bytes);
+        }
+        maps::write_rules(&directory, &ruleset.rules)?;
+        maps::write_roles(&directory, &ruleset.roles)?;
+        maps::write_settings(&directory, &settings)
+    }
+
+    /// Lends the programs to whoever reads their log.
+    pub(crate) fn ebpf(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
+    }
+
+    /// Takes the rings that events travel in.
+    pub(crate) fn take_events(&mut self) -> Result<PerfEventArray<MapData>> {
+        let map = self.ebpf.take_map(maps::EVENTS).context("find the map of events")?;
+        PerfEventArray::try_from(map).context("use the map of events")
+    }
+
+    /// Attaches to both directions of a device, or to none, and returns the mode.
+    ///
+    /// Where an earlier loader attached the device, the programs are exchanged under its links.
+    pub(crate) fn attach(&mut self, device: &Device, mode: Mode) -> Result<Mode> {
+        let directory = self.pins.create_interface(&device.name)?;
+        let fresh = bpffs::list(&directory)?.is_empty();
+        let attached = self.attach_both(device, mode, &directory);
+        if attached.is_err() && fresh {
+            // The first error is the one to report.
+            let _ = detach(&self.pins, &device.name);
+        }
+        attached
+    }
+
+    fn attach_both(&mut self, device: &Device, mode: Mode, directory: &Path) -> Result<Mode> {
+        self.attach_tc(device, TcAttachType::Egress, directory)?;
+        let chosen = if mode == Mode::Auto { device.best_mode() } else { mode };
+        let attached = match chosen {
+            Mode::Xdp => self.attach_xdp(device, XdpMode::Driver, directory, XDP),
+            Mode::XdpGeneric => self.attach_xdp(device, XdpMode::Skb, directory, XDP_GENERIC),
+            Mode::Tc | Mode::Auto => self.attach_tc(device, TcAttachType::Ingress, directory),
+        };
+        let taken = match attached {
+            Err(_) if mode == Mode::Auto && chosen == Mode::Xdp && !device.has_xdp => {
+                self.attach_tc(device, TcAttachType::Ingress, directory)?;
+                Mode::Tc
+            }
+            attached => attached.map(|()| chosen)?,
+        };
+        remove_other_ingress(device, directory, taken)?;
+        Ok(taken)
+    }
+
+    fn program(&mut self, name: &str) -> Result<&mut Program> {
+        self.ebpf.program_mut(name).with_context(|| format!("find program {name}"))
+    }
+
+    fn attach_xdp(
+        &mut self,
+        device: &Device,
+        mode: XdpMode,
+        directory: &Path,
+        pin: &str,
+    ) -> Result<()> {
+        let pin = directory.join(pin);
+        if device.has_xdp && !pin.exists() {
+            bail!(
+                "{0} has an XDP program already (`ip link show {0}` tells which); \
+                 take it off, or attach with --mode tc",
+                device.name
+            );
+        }
+        // Frames of more than one piece are handed to programs that say so since 5.18.
+        let name = if is_at_least(5, 18) { "xdp_ingress_frags" } else { "xdp_ingress" };
+        let program: &mut Xdp = self.program(name)?.try_into().context("use it for XDP")?;
+        if program.fd().is_err() {
+            program.load().with_context(|| format!("load program {name}"))?;
+        }
+        let id = match open_link(&pin)? {
+            Some(link) => program.attach_to_link(XdpLink::try_from(link)?),
+            None => program.attach_to_if_index(device.index, mode),
+        };
+        let id = id.with_context(|| format!("attach XDP to {}", device.name))?;
+        let link = program.take_link(id).context("take the link of XDP")?;
+        pin_link(FdLink::try_from(link).map_err(|_| no_link())?, &pin)
+    }
+
+    fn attach_tc(&mut self, device: &Device, way: TcAttachType, directory: &Path) -> Result<()> {
+        let name = tc_program(device, way);
+        let program: &mut SchedClassifier =
+            self.program(name)?.try_into().context("use it for TC")?;
+        if program.fd().is_err() {
+            program.load().with_context(|| format!("load program {name}"))?;
+        }
+        if has_tcx() {
+            attach_tcx(program, device, way, directory)
+        } else {
+            attach_clsact(program, device, way, directory)
+        }
+        .with_context(|| format!("attach TC to {}", device.name))
+    }
+}
+
+/// Tells whether TC programs are attached by links (Linux 6.6).
+fn has_tcx() -> bool {
+    is_at_least(6, 6)
+}
+
+fn is_at_least(major: u8, minor: u8) -> bool {
+    KernelVersion::current().is_ok_and(|v| v >= KernelVersion::new(major, minor, 0))
+}
+
+fn tc_program(device: &Device, way: TcAttachType) -> &'static str {
+    match (way, device.is_ethernet) {
+        (TcAttachType::Egress, true) => "tc_egress",
+        (TcAttachType::Egress, false) => "tc_egress_raw",
+        (_, true) => "tc_ingress",
+        (_, false) => "tc_ingress_raw",
+    }
+}
+
+fn attach_tcx(
+    program: &mut SchedClassifier,
+    device: &Device,
+    way: TcAttachType,
+    directory: &Path,
+) -> Result<()> {
+    let pin = directory.join(if way == TcAttachType::Egress { TC_EGRESS } else { TC_INGRESS });
+    let id = match open_link(&pin)? {
+        Some(link) => program.attach_to_link(SchedClassifierLink::try_from(link)?)?,
+        None => {
+            let order = TcAttachOptions::TcxOrder(LinkOrder::default());
+            program.attach_with_options(&device.name, way, order)?
+        }
+    };
+    let link = program.take_link(id).context("take the link of TC")?;
+    pin_link(FdLink::try_from(link).map_err(|_| no_link())?, &pin)
+}
+
+/// Attaches by netlink, where the attachment outlives the loader by itself; the pinned program
+/// says that it is there.
+fn attach_clsact(
+    program: &mut SchedClassifier,
+    device: &Device,
+    way: TcAttachType,
+    directory: &Path,
+) -> Result<()> {
+    let egress = way == TcAttachType::Egress;
+    let pin = directory.join(if egress { CLSACT_EGRESS } else { CLSACT_INGRESS });
+    // Where the qdisc is there already, this fails and the next call succeeds.
+    let _ = qdisc_add_clsact(&device.name);
+    if pin.exists() {
+        detach_clsact(&device.name, way);
+        fs::remove_file(&pin).context("remove the pin of the program before")?;
+    }
+    let options = TcAttachOptions::Netlink(NlOptions::default());
+    let id = program.attach_with_options(&device.name, way, options)?;
+    let link = program.take_link(id).context("take the attachment")?;
+    // Dropped, it would detach.
+    std::mem::forget(link);
+    program.pin(&pin).context("pin the program")
+}
+
+/// Opens a link that an earlier loader pinned; one whose device is gone is removed.
+fn open_link(pin: &Path) -> Result<Option<FdLink>> {
+    if !pin.exists() {
+        return Ok(None);
+    }
+    let link = PinnedLink::from_pin(pin)
+        .with_context(|| format!("open the pinned link {}", pin.display()))?;
+    Ok(Some(FdLink::from(link)))
+}
+
+fn pin_link(link: FdLink, pin: &Path) -> Result<()> {
+    if pin.exists() {
+        return Ok(());
+    }
+    link.pin(pin).map(drop).with_context(|| format!("pin the link as {}", pin.display()))
+}
+
+fn no_link() -> anyhow::Error {
+    anyhow!("the kernel gave no link for the program, and it would not outlive the loader")
+}
+
+/// Takes off what an earlier loader attached in another mode.
+fn remove_other_ingress(device: &Device, directory: &Path, taken: Mode) -> Result<()> {
+    let kept = match taken {
+        Mode::Xdp => [XDP, XDP],
+        Mode::XdpGeneric => [XDP_GENERIC, XDP_GENERIC],
+        Mode::Tc | Mode::Auto => [TC_INGRESS, CLSACT_INGRESS],
+    };
+    for pin in [XDP, XDP_GENERIC, TC_INGRESS, CLSACT_INGRESS] {
+        if !kept.contains(&pin) {
+            remove_pin(&device.name, directory, pin)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes one pin, and with it the attachment.
+fn remove_pin(interface: &str, directory: &Path, pin: &str) -> Result<()> {
+    let path = directory.join(pin);
+    if !path.exists() {
+        return Ok(());
+    }
+    match pin {
+        CLSACT_INGRESS => detach_clsact(interface, TcAttachType::Ingress),
+        CLSACT_EGRESS => detach_clsact(interface, TcAttachType::Egress),
+        _ => {}
+    }
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Takes our filters off clsact; an interface that is gone has none.
+fn detach_clsact(interface: &str, way: TcAttachType) {
+    let names = match way {
+        TcAttachType::Egress => ["tc_egress", "tc_egress_raw"],
+        TcAttachType::Ingress | TcAttachType::Custom(_) => ["tc_ingress", "tc_ingress_raw"],
+    };
+    for name in names {
+        let _ = qdisc_detach_program(interface, way, name);
+    }
+}
+
+/// Takes the firewall off an interface.
+pub(crate) fn detach(pins: &PinDirectory, interface: &str) -> Result<()> {
+    let directory = pins.interface(interface);
+    for pin in bpffs::list(&directory)? {
+        remove_pin(interface, &directory, &pin)?;
+    }
+    bpffs::remove_dir(&directory)
+}
+
+/// Tells the mode of an interface by its pins.
+pub(crate) fn mode_of(pins: &[String]) -> &'static str {
+    let has = |name: &str| pins.iter().any(|pin| pin == name);
+    match () {
+        () if has(XDP) => "xdp",
+        () if has(XDP_GENERIC) => "xdp-generic",
+        () if has(TC_INGRESS) => "tc",
+        () if has(CLSACT_INGRESS) => "tc (clsact)",
+        () => "egress only",
+    }
+}

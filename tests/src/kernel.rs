@@ -1,0 +1,338 @@
+//! The programs of the BPF object, run on single frames (BPF_PROG_TEST_RUN) over maps of their own.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    path::{Path, PathBuf},
+};
+
+use amanda_fw_common::{
+    addr::Network,
+    expect::{Expectation, ExpectationKey},
+    flow::{Flow, FlowKey},
+    fragment::{FragmentKey, Fragments},
+    rules::{Rule, Way},
+    settings::Settings,
+    transaction::Transaction,
+    verdict::{COUNTERS, Count, Verdict},
+    wire::Link,
+};
+use anyhow::{Context, Result, bail, ensure};
+use aya::{
+    Ebpf, EbpfLoader, TestRun, TestRunOptions,
+    maps::{self, Array, LpmTrie, MapData, PerCpuArray, lpm_trie::Key},
+    programs::{Program, ProgramError},
+    util::KernelVersion,
+};
+use bytemuck::Pod;
+use rustix::time::{ClockId, clock_gettime};
+
+/// The BPF object, below the workspace's root.
+const OBJECT: &str = "target/bpf/amanda-fw-ebpf";
+
+/// The first kernel with XDP for frames of several pieces.
+const XDP_FRAGS: KernelVersion = KernelVersion::new(5, 18, 0);
+
+/// EINVAL: the kernel's test run refuses the frame itself.
+const REFUSED: i32 = 22;
+
+/// A place in the kernel where a frame meets the firewall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// Incoming, at the driver, in one piece.
+    Xdp,
+    /// Incoming, at the driver, of any size.
+    XdpFrags,
+    /// Incoming, on a device with Ethernet headers.
+    TcIngress,
+    /// Outgoing, on a device with Ethernet headers.
+    TcEgress,
+    /// Incoming, on a device without a link header.
+    TcIngressRaw,
+    /// Outgoing, on a device without a link header.
+    TcEgressRaw,
+}
+
+impl Hook {
+    /// Every hook.
+    pub const ALL: [Self; 6] = [
+        Self::Xdp,
+        Self::XdpFrags,
+        Self::TcIngress,
+        Self::TcEgress,
+        Self::TcIngressRaw,
+        Self::TcEgressRaw,
+    ];
+
+    /// Returns the name of the hook's program in the object.
+    #[must_use]
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Xdp => "xdp_ingress",
+            Self::XdpFrags => "xdp_ingress_frags",
+            Self::TcIngress => "tc_ingress",
+            Self::TcEgress => "tc_egress",
+            Self::TcIngressRaw => "tc_ingress_raw",
+            Self::TcEgressRaw => "tc_egress_raw",
+        }
+    }
+
+    /// Tells whether this kernel has the hook.
+    #[must_use]
+    pub fn is_there(self) -> bool {
+        self != Self::XdpFrags || KernelVersion::current().is_ok_and(|v| v >= XDP_FRAGS)
+    }
+
+    /// Returns which way frames go there.
+    #[must_use]
+    pub fn way(self) -> Way {
+        match self {
+            Self::Xdp | Self::XdpFrags | Self::TcIngress | Self::TcIngressRaw => Way::In,
+            Self::TcEgress | Self::TcEgressRaw => Way::Out,
+        }
+    }
+
+    /// Returns what frames begin with there.
+    #[must_use]
+    pub fn link(self) -> Link {
+        match self {
+            Self::Xdp | Self::XdpFrags | Self::TcIngress | Self::TcEgress => Link::Ethernet,
+            Self::TcIngressRaw | Self::TcEgressRaw => Link::Raw,
+        }
+    }
+
+    fn is_xdp(self) -> bool {
+        matches!(self, Self::Xdp | Self::XdpFrags)
+    }
+
+    /// Returns what a program's return value means.
+    fn verdict(self, value: u32) -> Result<Verdict> {
+        const XDP_DROP: u32 = 1;
+        const XDP_PASS: u32 = 2;
+        const TC_ACT_UNSPEC: u32 = u32::MAX;
+        const TC_ACT_SHOT: u32 = 2;
+        match (self.is_xdp(), value) {
+            (true, XDP_PASS) | (false, TC_ACT_UNSPEC) => Ok(Verdict::Accept),
+            (true, XDP_DROP) | (false, TC_ACT_SHOT) => Ok(Verdict::Drop),
+            _ => bail!("{} returned {value}", self.program()),
+        }
+    }
+}
+
+/// What a program made of a frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// What happens to the frame.
+    pub verdict: Verdict,
+    /// The frame's bytes afterwards.
+    pub bytes: Vec<u8>,
+}
+
+/// Finds the object that `cargo xtask build-ebpf` has built.
+pub fn object() -> Result<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("find the workspace")?;
+    let path = root.join(OBJECT);
+    ensure!(path.is_file(), "{} is missing: run `cargo xtask build-ebpf`", path.display());
+    Ok(path)
+}
+
+/// Opens the object with tables of these sizes beside those of their usual size; no program is
+/// loaded yet.
+pub fn open(sizes: &[(&str, u32)]) -> Result<Ebpf> {
+    let mut loader = EbpfLoader::new();
+    for (name, entries) in sizes {
+        loader.map_max_entries(name, *entries);
+    }
+    let object = object()?;
+    loader.load_file(&object).with_context(|| format!("open {}", object.display()))
+}
+
+/// Loads one program of an opened object.
+pub fn load<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a Program> {
+    let program = ebpf.program_mut(name).with_context(|| format!("find program {name}"))?;
+    let loaded = match program {
+        Program::Xdp(xdp) => xdp.load(),
+        Program::SchedClassifier(classifier) => classifier.load(),
+        _ => bail!("{name} is neither XDP nor TC"),
+    };
+    loaded.with_context(|| format!("load program {name}"))?;
+    Ok(program)
+}
+
+/// Returns the time that the programs see, in nanoseconds.
+#[must_use]
+pub fn now() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    let (seconds, rest) = (time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs());
+    seconds * 1_000_000_000 + rest
+}
+
+/// The programs that this kernel has, loaded over maps that nothing else uses.
+#[derive(Debug)]
+pub struct Kernel {
+    ebpf: Ebpf,
+}
+
+impl Kernel {
+    /// Loads the programs of every hook that this kernel has.
+    pub fn load(sizes: &[(&str, u32)]) -> Result<Self> {
+        let mut ebpf = open(sizes)?;
+        for hook in Hook::ALL.into_iter().filter(|hook| hook.is_there()) {
+            load(&mut ebpf, hook.program())?;
+        }
+        Ok(Self { ebpf })
+    }
+
+    /// Runs a hook's program on a frame; nothing where the kernel would not make a packet of it.
+    pub fn run(&self, hook: Hook, frame: &[u8]) -> Result<Option<Answer>> {
+        let mut bytes = vec![0; frame.len()];
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            data_out: Some(&mut bytes),
+            ..TestRunOptions::default()
+        };
+        let name = hook.program();
+        let ran = match self.ebpf.program(name).with_context(|| format!("find program {name}"))? {
+            Program::Xdp(xdp) => xdp.test_run(options),
+            Program::SchedClassifier(classifier) => classifier.test_run(options),
+            _ => bail!("{name} is neither XDP nor TC"),
+        };
+        let result = match ran {
+            Err(ProgramError::SyscallError(error))
+                if error.io_error.raw_os_error() == Some(REFUSED) =>
+            {
+                return Ok(None);
+            }
+            ran => ran.with_context(|| format!("run {name} on {} bytes", frame.len()))?,
+        };
+        bytes.truncate(result.data_size_out as usize);
+        Ok(Some(Answer { verdict: hook.verdict(result.return_value)?, bytes }))
+    }
+
+    /// Writes settings, rules and roles.
+    pub fn configure(
+        &mut self,
+        settings: &Settings,
+        rules: &[Rule],
+        roles: &[(Network, u8)],
+    ) -> Result<()> {
+        let map = self.map_mut("SETTINGS")?;
+        let mut array = Array::<_, [u8; size_of::<Settings>()]>::try_from(map)?;
+        array.set(0, bytemuck::cast::<_, [u8; size_of::<Settings>()]>(*settings), 0)?;
+        let mut array = Array::<_, [u8; size_of::<Rule>()]>::try_from(self.map_mut("RULES")?)?;
+        for (index, rule) in (0..).zip(rules) {
+            array.set(index, bytemuck::cast::<_, [u8; size_of::<Rule>()]>(*rule), 0)?;
+        }
+        let mut trie = LpmTrie::<_, [u8; 16], u8>::try_from(self.map_mut("ROLES")?)?;
+        for (network, role) in roles {
+            trie.insert(&Key::new(network.prefix(), network.addr().octets()), role, 0)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the flows.
+    pub fn flows(&mut self) -> Result<FlowTable<'_>> {
+        self.table("FLOWS")
+    }
+
+    /// Returns the flows that an outsider began.
+    pub fn embryos(&mut self) -> Result<FlowTable<'_>> {
+        self.table("EMBRYOS")
+    }
+
+    /// Returns the datagrams whose first fragment was accepted.
+    pub fn fragments(&mut self) -> Result<FragmentTable<'_>> {
+        self.table("FRAGMENTS")
+    }
+
+    /// Returns what is expected.
+    pub fn expectations(&mut self) -> Result<ExpectationTable<'_>> {
+        self.table("EXPECTATIONS")
+    }
+
+    /// Returns the transactions.
+    pub fn transactions(&mut self) -> Result<TransactionTable<'_>> {
+        self.table("TRANSACTIONS")
+    }
+
+    /// Sums each counter over all CPUs.
+    pub fn counts(&self) -> Result<Vec<Count>> {
+        let map = self.ebpf.map("COUNTERS").context("find map COUNTERS")?;
+        let array = PerCpuArray::<_, [u64; 2]>::try_from(map)?;
+        let sum = |index| {
+            let values = array.get(&index, 0).context("read a counter")?;
+            let add = |sum: Count, [packets, bytes]: &[u64; 2]| Count {
+                packets: sum.packets + packets,
+                bytes: sum.bytes + bytes,
+            };
+            Ok(values.iter().fold(Count::default(), add))
+        };
+        (0..COUNTERS).map(sum).collect()
+    }
+
+    fn map_mut(&mut self, name: &str) -> Result<&mut maps::Map> {
+        self.ebpf.map_mut(name).with_context(|| format!("find map {name}"))
+    }
+
+    fn table<K, V, const KEY: usize, const VALUE: usize>(
+        &mut self,
+        name: &str,
+    ) -> Result<Table<'_, K, V, KEY, VALUE>> {
+        let map = self.map_mut(name)?.try_into().with_context(|| format!("use map {name}"))?;
+        Ok(Table { map, entry: std::marker::PhantomData })
+    }
+}
+
+/// A hash map of the kernel's whose keys and values are plain data.
+#[derive(Debug)]
+pub struct Table<'a, K, V, const KEY: usize, const VALUE: usize> {
+    map: maps::HashMap<&'a mut MapData, [u8; KEY], [u8; VALUE]>,
+    entry: std::marker::PhantomData<(K, V)>,
+}
+
+/// Flows.
+pub type FlowTable<'a> = Table<'a, FlowKey, Flow, { size_of::<FlowKey>() }, { size_of::<Flow>() }>;
+/// Datagrams in fragments.
+pub type FragmentTable<'a> =
+    Table<'a, FragmentKey, Fragments, { size_of::<FragmentKey>() }, { size_of::<Fragments>() }>;
+/// Expectations.
+pub type ExpectationTable<'a> = Table<
+    'a,
+    ExpectationKey,
+    Expectation,
+    { size_of::<ExpectationKey>() },
+    { size_of::<Expectation>() },
+>;
+/// Transactions.
+pub type TransactionTable<'a> =
+    Table<'a, u64, Transaction, { size_of::<u64>() }, { size_of::<Transaction>() }>;
+
+impl<K: Pod + Eq + Hash, V: Pod, const KEY: usize, const VALUE: usize> Table<'_, K, V, KEY, VALUE> {
+    /// Returns every entry.
+    pub fn entries(&self) -> Result<HashMap<K, V>> {
+        let mut entries = HashMap::new();
+        for entry in self.map.iter() {
+            let (key, value) = entry.context("read a table")?;
+            entries
+                .insert(bytemuck::pod_read_unaligned(&key), bytemuck::pod_read_unaligned(&value));
+        }
+        Ok(entries)
+    }
+
+    /// Replaces what the table holds.
+    pub fn replace<'e>(&mut self, entries: impl IntoIterator<Item = (&'e K, &'e V)>) -> Result<()>
+    where
+        K: 'e,
+        V: 'e,
+    {
+        for key in self.map.keys().collect::<Result<Vec<_>, _>>().context("list a table")? {
+            self.map.remove(&key).context("empty a table")?;
+        }
+        for (key, value) in entries {
+            let key: [u8; KEY] = bytemuck::pod_read_unaligned(bytemuck::bytes_of(key));
+            let value: [u8; VALUE] = bytemuck::pod_read_unaligned(bytemuck::bytes_of(value));
+            self.map.insert(key, value, 0).context("fill a table")?;
+        }
+        Ok(())
+    }
+}
