@@ -146,7 +146,7 @@ pub fn decide<F: Frame + ?Sized, T: Tables>(
     let mut decision = Decision::new(Reason::PolicyDrop);
     match decide_known(frame, arrival, settings, tables, packet, &mut decision) {
         Known::Decided => {}
-        known => {
+        known @ (Known::New | Known::Again) => {
             let Arrival { way, now, .. } = *arrival;
             let again = known == Known::Again;
             decide_new(packet, way, now, again, settings, tables, &mut decision);

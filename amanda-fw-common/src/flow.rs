@@ -249,7 +249,9 @@ impl Flow {
         if flags.rst() {
             return FlowState::Closed.number();
         }
-        if flags.fin() {
+        // Before the other side has answered, a FIN says no more than its sender's SYN.
+        let answered = self.state != FlowState::New.number() || direction == Direction::Reply;
+        if flags.fin() && answered {
             let side = match direction {
                 Direction::Original => FIN_ORIGINAL,
                 Direction::Reply => FIN_REPLY,
@@ -345,6 +347,13 @@ mod tests {
                 TimeWait
             ]
         );
+    }
+
+    #[test]
+    fn an_originator_alone_closes_nothing() {
+        use Direction::Original;
+        let (syn, fin) = (0x02, 0x11);
+        assert_eq!(states(&[(Original, syn), (Original, fin)]), [FlowState::New, FlowState::New]);
     }
 
     #[test]

@@ -26,7 +26,7 @@ const VLAN_LENGTH: usize = 4;
 
 const IPV4_LENGTH: usize = 20;
 const IPV6_LENGTH: usize = 40;
-/// Extension headers that are passed (RFC 8200 names six, and each stands once).
+/// Extension headers that are passed: those of RFC 8200, 4.1, with destination options twice.
 const MAX_EXTENSIONS: usize = 6;
 
 /// What a frame begins with.
@@ -327,7 +327,12 @@ fn extensions<F: Frame + ?Sized>(frame: &F, packet: &mut Packet) -> Result<(), R
             return Err(Reason::MalformedIp);
         }
     }
-    Err(Reason::Ipv6Extensions)
+    match packet.protocol {
+        HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION => {
+            Err(Reason::Ipv6Extensions)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Reads what stands first in the transport header.
@@ -392,6 +397,10 @@ fn udp(packet: &mut Packet, start: [u8; 8]) -> Result<(), Reason> {
     let carried = packet.end.wrapping_sub(packet.transport);
     // Large datagrams on their way through the host may say 0 (RFC 2675).
     let fits = length >= 8 && (length <= carried || packet.fragment == Fragment::First);
+    if fits {
+        // What follows a datagram in its packet is never delivered.
+        packet.end = packet.end.min(packet.transport.wrapping_add(length));
+    }
     if fits || (length == 0 && carried > usize::from(u16::MAX)) {
         Ok(())
     } else {

@@ -18,44 +18,44 @@ use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
-use aya_log_ebpf::debug;
+use aya_log_ebpf::{debug, trace};
 
 use crate::maps::KernelTables;
 use crate::packet::{TcFrame, XdpFrame};
 
 /// Incoming frames, at the driver, in one piece.
 #[xdp]
-pub fn xdp_ingress(ctx: XdpContext) -> u32 {
+fn xdp_ingress(ctx: XdpContext) -> u32 {
     xdp_action(&ctx, &XdpFrame::whole(&ctx))
 }
 
 /// Incoming frames, at the driver, of any size (Linux 5.18).
 #[xdp(frags)]
-pub fn xdp_ingress_frags(ctx: XdpContext) -> u32 {
+fn xdp_ingress_frags(ctx: XdpContext) -> u32 {
     xdp_action(&ctx, &XdpFrame::in_pieces(&ctx))
 }
 
 /// Incoming packets of a device with Ethernet headers.
 #[classifier]
-pub fn tc_ingress(ctx: TcContext) -> i32 {
+fn tc_ingress(ctx: TcContext) -> i32 {
     tc_action(&ctx, Way::In, Link::Ethernet)
 }
 
 /// Outgoing packets of a device with Ethernet headers.
 #[classifier]
-pub fn tc_egress(ctx: TcContext) -> i32 {
+fn tc_egress(ctx: TcContext) -> i32 {
     tc_action(&ctx, Way::Out, Link::Ethernet)
 }
 
 /// Incoming packets of a device without a link header.
 #[classifier]
-pub fn tc_ingress_raw(ctx: TcContext) -> i32 {
+fn tc_ingress_raw(ctx: TcContext) -> i32 {
     tc_action(&ctx, Way::In, Link::Raw)
 }
 
 /// Outgoing packets of a device without a link header.
 #[classifier]
-pub fn tc_egress_raw(ctx: TcContext) -> i32 {
+fn tc_egress_raw(ctx: TcContext) -> i32 {
     tc_action(&ctx, Way::Out, Link::Raw)
 }
 
@@ -95,7 +95,7 @@ fn decide<C: EbpfContext, F: Frame>(
     let arrival = Arrival { way, link, interface, now };
     match decide_known(frame, &arrival) {
         Some(Known::Decided) => {}
-        Some(known) => {
+        Some(known @ (Known::New | Known::Again)) => {
             steps::decide_new(way as u32, now, u32::from(known == Known::Again));
         }
         None => return Verdict::Drop,
@@ -104,6 +104,7 @@ fn decide<C: EbpfContext, F: Frame>(
         return Verdict::Drop;
     };
     let length = frame.length();
+    trace!(ctx, "{} bytes on interface {}: reason {}", length, interface, decision.reason_number());
     KernelTables::new().count_packet(decision.reason_number(), length);
     if decision.is_control() {
         inspect(ctx, frame, now);

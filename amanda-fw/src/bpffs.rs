@@ -26,11 +26,6 @@ impl PinDirectory {
         Self { root: root.to_owned() }
     }
 
-    /// Returns the directory itself.
-    pub(crate) fn root(&self) -> &Path {
-        &self.root
-    }
-
     /// Returns the directory of the maps.
     pub(crate) fn maps(&self) -> PathBuf {
         self.root.join("maps")
@@ -138,7 +133,7 @@ pub(crate) fn list(directory: &Path) -> Result<Vec<String>> {
 }
 
 fn is_bpffs(path: &Path) -> bool {
-    statfs(path).is_ok_and(|stat| i64::from(stat.f_type) == BPF_FS_MAGIC)
+    statfs(path).is_ok_and(|stat| stat.f_type == BPF_FS_MAGIC)
 }
 
 /// Writes an interface's name without the dots that the BPF file system refuses.

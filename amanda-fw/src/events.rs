@@ -69,8 +69,10 @@ fn message(event: &PerfEvent<'_>) -> Option<Message> {
     }
 }
 
-/// Passes on what the programs log, to the level that was asked for.
+/// Passes on what the programs log, to standard error.
 pub(crate) fn follow_log(ebpf: &mut Ebpf) -> Result<()> {
+    // The programs keep to the level that was asked for; other crates have nothing to say here.
+    env_logger::Builder::new().parse_filters("amanda_fw_ebpf=trace").init();
     let logger = aya_log::EbpfLogger::init(ebpf).context("read the log of the programs")?;
     let mut logger = watch(logger).context("wait for the log of the programs")?;
     spawn_local(async move {

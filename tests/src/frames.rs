@@ -1,7 +1,7 @@
 //! Frames for tests, built layer by layer with the lengths and checksums that a host would send.
 //!
-//! [`tcp`], [`udp`], [`echo`] and [`unreachable`] make a [`Packet`]; its fields may then be changed,
-//! and [`Packet::fragments`], [`Packet::bytes`], [`Packet::ethernet`] and [`Packet::tagged`] put
+//! [`tcp`], [`udp`], [`echo`] and [`icmp`] make a [`Packet`]; its fields may then be changed, and
+//! [`Packet::fragments`], [`Packet::bytes`], [`Packet::ethernet`] and [`Packet::tagged`] put
 //! it on a wire.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -99,13 +99,15 @@ async fn enforce(
     watch(pins, receiver, &lines, &mut terminal).await
 }
 
-/// Returns the level up to which the programs log: 0 for nothing, 4 for debug messages.
+/// Returns the level up to which the programs log, in aya-log's numbers.
 fn log_level(global: &Global) -> u8 {
+    const NONE: u8 = 0;
     const DEBUG: u8 = 4;
-    if global.verbose == 0 {
-        0
-    } else {
-        DEBUG.saturating_add(global.verbose.min(2)).saturating_sub(1)
+    const TRACE: u8 = 5;
+    match global.verbose {
+        0 => NONE,
+        1 => DEBUG,
+        _ => TRACE,
     }
 }
 

@@ -29,7 +29,7 @@ impl EventLines<'_> {
     pub(crate) fn line(&self, event: &Event, service: Option<Service>) -> String {
         let reason = Reason::from_number(event.reason).map_or("unknown", Reason::name);
         let mut line = format!(
-            "{} {} {:<3} {} {reason:<21} {}",
+            "{} {} {:<3} {} {reason:<22} {}",
             self.clock.time_of_day(event.time),
             (self.interface_name)(event.interface),
             way_name(event.way),

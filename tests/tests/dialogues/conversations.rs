@@ -384,16 +384,6 @@ fn a_client_may_not_ask_another_client() {
     site.client.receives(&other.request("sendbackup"), Reason::PolicyDrop);
 }
 
-#[test]
-fn a_repeated_request_reaches_an_initiator_that_was_silent_when_its_firewall_began() {
-    // The reply to a request from before leaves first, and must not make the flow another's.
-    let mut site = Site::new();
-    let before = Exchange::backup(601);
-    site.client.sends(&before.reply(THREE_STREAMS), Reason::PolicyAccept);
-    before.next().run(&mut site, "sendbackup", THREE_STREAMS);
-    assert_eq!(site.client.open_ports(), THREE_PORTS);
-}
-
 /// Returns two hosts after a backup's reply with [`THREE_STREAMS`].
 fn replied() -> (Site, Exchange) {
     let mut site = Site::new();

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use amanda_fw_common::addr::{Addr, Network};
 use amanda_fw_common::datapath::{self, Arrival, Decision};
-use amanda_fw_common::expect::ExpectationKey;
 use amanda_fw_common::flow::{Flow, FlowKey};
 use amanda_fw_common::memory::MemoryTables;
 use amanda_fw_common::rules::{ANY_TYPE, Rule, Way, role};
@@ -145,14 +144,6 @@ impl Host {
         let mut ports: Vec<u16> = all.map(|(key, _)| key.port).collect();
         ports.sort_unstable();
         ports
-    }
-
-    /// Tells whether a connection from one host to a port of another is expected.
-    pub(crate) fn expects(&mut self, initiator: IpAddr, responder: SocketAddr) -> bool {
-        let now = nanoseconds(self.now);
-        let (initiator, port) = (Addr::from(initiator), responder.port());
-        let key = ExpectationKey::new(initiator, responder.ip().into(), port);
-        self.tables.expectations.get(&key).is_some_and(|e| !e.is_expired(now))
     }
 
     /// Finds the flow of a packet.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use amanda_fw_common::memory::{MemoryTable, MemoryTables};
-use amanda_fw_common::settings::{Settings, Timeouts};
+use amanda_fw_common::settings::Timeouts;
 use amanda_fw_common::verdict::Reason;
 use amanda_fw_tests::frames::{self, ACK, Packet, SYN, SYN_ACK};
 use amanda_fw_tests::kernel::Hook;
@@ -131,8 +131,9 @@ fn impatient() -> Pair {
     let silence = [SILENCE; 8];
     let timeouts =
         Timeouts { tcp: silence, udp: silence, control: silence, icmp: silence, other: silence };
-    let (expectation_timeout, transaction_timeout) = (SILENCE, SILENCE);
-    let settings = Settings { timeouts, expectation_timeout, transaction_timeout, ..settings() };
+    let mut settings = settings();
+    settings.timeouts = timeouts;
+    (settings.expectation_timeout, settings.transaction_timeout) = (SILENCE, SILENCE);
     Pair::with(settings, MemoryTables::default(), &[])
 }
 

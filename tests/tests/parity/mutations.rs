@@ -10,7 +10,7 @@ use crate::talk::Talk;
 const COUNT: usize = 1500;
 
 /// After how many frames a device forgets.
-const BATCH: usize = 100;
+const BATCH: usize = 50;
 
 /// The shortest frame that the kernel runs a program on.
 const SHORTEST: usize = 14;

@@ -66,7 +66,7 @@ fn a_dropped_packet_shows_its_ends_and_flags() {
     check(
         &syn(Reason::PolicyDrop, 22),
         None,
-        "12:31:05.123 eth0 in  drop   policy-drop           tcp 10.84.0.1:50000 > 10.84.0.2:22 SYN",
+        "12:31:05.123 eth0 in  drop   policy-drop            tcp 10.84.0.1:50000 > 10.84.0.2:22 SYN",
     );
 }
 
@@ -75,13 +75,13 @@ fn a_request_shows_its_service_handle_and_sequence() {
     check(
         &control(PacketType::Req, Service::Sendbackup),
         None,
-        "12:31:05.123 eth0 in  accept amanda-control        udp 10.84.0.1:850 > 10.84.0.2:10080 \
+        "12:31:05.123 eth0 in  accept amanda-control         udp 10.84.0.1:850 > 10.84.0.2:10080 \
          REQ sendbackup 000-00000000 1795180617",
     );
     check(
         &control(PacketType::Ack, Service::Other),
         None,
-        "12:31:05.123 eth0 in  accept amanda-control        udp 10.84.0.1:850 > 10.84.0.2:10080 \
+        "12:31:05.123 eth0 in  accept amanda-control         udp 10.84.0.1:850 > 10.84.0.2:10080 \
          ACK 000-00000000 1795180617",
     );
 }
@@ -96,7 +96,7 @@ fn a_reply_shows_what_it_announces() {
     check(
         &event,
         None,
-        "12:31:05.123 eth0 out accept established           udp 10.84.0.2:10080 > 10.84.0.1:850 \
+        "12:31:05.123 eth0 out accept established            udp 10.84.0.2:10080 > 10.84.0.1:850 \
          REP sendbackup 000-00000000 1795180617 CONNECT DATA 50093 MESG 50094 INDEX - STATE 50096",
     );
 }
@@ -121,7 +121,7 @@ fn a_stream_shows_its_service_and_its_end() {
     check(
         &event,
         Some(Service::Sendbackup),
-        "12:31:05.123 eth0 in  accept expected              tcp 10.84.0.1:50000 > \
+        "12:31:05.123 eth0 in  accept expected               tcp 10.84.0.1:50000 > \
          10.84.0.2:50093 SYN sendbackup DATA",
     );
     event.kind = EventKind::Closed.number();
@@ -153,7 +153,7 @@ fn a_packet_without_a_readable_header_shows_its_length() {
     let mut event = Event::default();
     event.reason = Reason::MalformedIp.number();
     event.length = 60;
-    check(&event, None, "00:00:00.000 eth0 in  drop   malformed-ip          60 bytes");
+    check(&event, None, "00:00:00.000 eth0 in  drop   malformed-ip           60 bytes");
 }
 
 #[test]
