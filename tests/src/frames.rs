@@ -231,7 +231,8 @@ impl Packet {
         const DONT_FRAGMENT: u16 = 0x4000;
         const MORE_FRAGMENTS: u16 = 0x2000;
         let place = self.fragment.map_or(DONT_FRAGMENT, |fragment| {
-            fragment.offset / 8 | if fragment.more { MORE_FRAGMENTS } else { 0 }
+            let more = if fragment.more { MORE_FRAGMENTS } else { 0 };
+            (fragment.offset / 8) | more
         });
         let id = u16::try_from(self.id).expect("an identification of IPv4 has 16 bits");
         let mut header = vec![VERSION_AND_LENGTH, 0];

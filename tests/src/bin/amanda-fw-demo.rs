@@ -91,7 +91,7 @@ fn dump(site: &Site, walls: &mut Walls<'_>) -> Result<()> {
         ensure!(amdump.ended()?.is_none(), "amdump ended early: {}", site.dump_log()?);
         Ok(site.is_gate_reached().then_some(()))
     })?;
-    walls.show_status()?;
+    walls.show_status("sendbackup")?;
     refuse_stranger(site)?;
     site.open_gate()?;
     step("the dump goes on");
@@ -128,7 +128,7 @@ fn recover(site: &Site, walls: &mut Walls<'_>) -> Result<()> {
     let original = site.original(disk)?;
     ensure!(recovery.bytes.as_ref() == Some(&original), "{}", recovery.finished);
     println!("  {} bytes came back, each as it was", original.len());
-    Ok(())
+    walls.show_status("amidxtaped")
 }
 
 /// The firewalls of both hosts, and how far their decisions have been shown.
@@ -158,12 +158,12 @@ impl<'a> Walls<'a> {
         self.client.show_events()
     }
 
-    fn show_status(&self) -> Result<()> {
+    fn show_status(&self, service: &str) -> Result<()> {
         for wall in [&self.server, &self.client] {
             step(&format!("amanda-fw status on {}", wall.host));
             let status = wall.firewall.status(&[])?;
             print!("{status}");
-            ensure!(status.contains("sendbackup"), "status does not show the session");
+            ensure!(status.contains(service), "status does not show a session of {service}");
         }
         Ok(())
     }
