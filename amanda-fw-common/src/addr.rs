@@ -16,6 +16,9 @@ impl Addr {
     /// The bytes that stand before an IPv4 address in its mapped form.
     const V4_PREFIX: [u8; 4] = [0, 0, 0xff, 0xff];
 
+    /// The address of nobody, `::`.
+    pub const UNSPECIFIED: Self = Self { words: [0; 2] };
+
     /// Maps an IPv4 address.
     #[inline(always)]
     pub const fn v4(a: [u8; 4]) -> Self {
@@ -116,7 +119,7 @@ pub struct Network {
 
 impl Network {
     /// Every address of both families.
-    pub const ANY: Self = Self { addr: Addr { words: [0; 2] }, mask: Addr { words: [0; 2] } };
+    pub const ANY: Self = Self { addr: Addr::UNSPECIFIED, mask: Addr::UNSPECIFIED };
 
     /// Takes the network of an address, its prefix counted in the 128 bits of the mapped form.
     pub fn new(addr: Addr, prefix: u8) -> Self {

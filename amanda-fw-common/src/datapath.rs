@@ -12,7 +12,7 @@ use crate::rules::{Way, role};
 use crate::settings::{FRAGMENT_TIMEOUT, Settings};
 use crate::tables::{Table, Tables};
 use crate::text::{TEXT_LENGTH, Text};
-use crate::transaction::{self, ControlFlow, Inspection, StreamState};
+use crate::transaction::{self, ControlFlow, Inspection, StreamBytes, StreamState};
 use crate::verdict::{Counter, Reason, Verdict};
 use crate::wire::{self, Fragment, Icmp, Link, PROTOCOL_TCP, PROTOCOL_UDP, Packet, TcpFlags};
 
@@ -272,6 +272,7 @@ enum Tracked {
 struct Note {
     proven: bool,
     touched: bool,
+    carried: StreamBytes,
 }
 
 impl Path<'_> {
@@ -305,9 +306,18 @@ impl Path<'_> {
         tables: &mut T,
         decision: &mut Decision,
     ) -> Known {
-        if let Some(quoted) = wire::quoted(frame, self.packet) {
+        // An error goes to whoever sent the packet that it quotes.
+        if let Some(quoted) = wire::quoted(frame, self.packet)
+            && quoted.source.addr == self.packet.destination.addr
+        {
             let (key, _) = FlowKey::new(quoted.protocol, quoted.source, quoted.destination);
-            if tables.flows().get(&key).is_some() || tables.embryos().get(&key).is_some() {
+            let (timeouts, now) = (&self.settings.timeouts, self.now);
+            let is_live = |flow: &mut Flow| {
+                flow.transaction != 0 || !flow.is_expired(quoted.protocol, timeouts, now)
+            };
+            if tables.flows().get(&key).is_some_and(is_live)
+                || tables.embryos().get(&key).is_some_and(is_live)
+            {
                 *decision = Decision::new(Reason::Related);
                 return Known::Decided;
             }
@@ -331,7 +341,7 @@ impl Path<'_> {
             source: self.packet.source.addr,
             destination: self.packet.destination.addr,
             id: self.packet.id,
-            protocol: u32::from(self.packet.protocol),
+            protocol: u32::from(self.packet.fragment_protocol),
         }
     }
 
@@ -386,7 +396,7 @@ impl Path<'_> {
             prove(tables, &key);
         }
         if note.touched && decision.transaction != 0 {
-            self.touch(tables, decision);
+            self.touch(tables, decision, &note);
         }
         if self.packet.fragment == Fragment::First {
             self.remember_fragments(tables);
@@ -435,6 +445,7 @@ impl Path<'_> {
         // its reply there may be hours in which its initiator is silent.
         note.proven = progress.proven || (flow.is_control() && state > 0);
         note.touched = progress.touched;
+        note.carried = StreamBytes { initiator: flow.bytes_original, responder: flow.bytes_reply };
     }
 
     /// Keeps a silent stream while another stream of its transaction moves.
@@ -461,11 +472,11 @@ impl Path<'_> {
 
     /// Notes on a transaction that a stream of it moves, or has ended.
     #[inline(always)]
-    fn touch<T: Tables>(&self, tables: &mut T, decision: &Decision) {
+    fn touch<T: Tables>(&self, tables: &mut T, decision: &Decision, note: &Note) {
         if let Some(transaction) = tables.transactions().get(&decision.transaction) {
             transaction.seen = self.now;
             if decision.is_closed() {
-                transaction.mark(decision.slot, StreamState::Closed);
+                transaction.close(decision.slot, note.carried);
             }
         }
     }
@@ -504,11 +515,16 @@ impl Path<'_> {
         decision
     }
 
-    /// Tells whether a packet of no flow may begin one; a reset ends what is not there.
+    /// Tells whether a packet of no flow may begin one: not what ends or answers a flow that is
+    /// not there, lest answers to a flood become flows of the host's own.
     #[inline(always)]
     fn may_begin(&self) -> bool {
-        match self.packet.icmp {
-            Icmp::None => !self.packet.tcp.rst(),
+        let packet = self.packet;
+        let answers_control = packet.protocol == PROTOCOL_UDP
+            && packet.source.port == self.settings.control_port
+            && self.way == Way::Out;
+        match packet.icmp {
+            Icmp::None => !packet.tcp.rst() && !packet.tcp.is_open_answer() && !answers_control,
             Icmp::Request => true,
             Icmp::Reply | Icmp::Error | Icmp::Neighbour | Icmp::Other => false,
         }

@@ -55,6 +55,16 @@ pub struct StreamSlot {
     pub state: u8,
 }
 
+/// Bytes that a stream carried, known once it is closed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct StreamBytes {
+    /// From the initiator.
+    pub initiator: u64,
+    /// From the responder.
+    pub responder: u64,
+}
+
 /// Two hosts with their ports on a control flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ControlFlow {
@@ -94,6 +104,8 @@ pub struct Transaction {
     /// The streams, in the order of the line.
     pub streams: [StreamSlot; MAX_STREAMS],
     pad_end: u32,
+    /// What closed streams carried, in the order of the line.
+    pub carried: [StreamBytes; MAX_STREAMS],
 }
 
 /// What the first bytes of a control flow's datagram were found to be, in the numbers that events
@@ -119,6 +131,24 @@ pub struct Inspection {
 }
 
 impl Transaction {
+    /// An entry of nobody.
+    const EMPTY: Self = Self {
+        initiator: Addr::UNSPECIFIED,
+        responder: Addr::UNSPECIFIED,
+        handle: Token::of(""),
+        sequence: Token::of(""),
+        opened: 0,
+        seen: 0,
+        initiator_port: 0,
+        responder_port: 0,
+        service: 0,
+        state: 0,
+        pad: [0; 2],
+        streams: [StreamSlot { port: 0, stream: 0, state: 0 }; MAX_STREAMS],
+        pad_end: 0,
+        carried: [StreamBytes { initiator: 0, responder: 0 }; MAX_STREAMS],
+    };
+
     fn is_of(&self, flow: &ControlFlow, message: &Message) -> bool {
         self.initiator == flow.initiator.addr
             && self.responder == flow.responder.addr
@@ -146,6 +176,15 @@ impl Transaction {
         let requested = self.state == TransactionState::Requested.number();
         let allowed = if requested { REQUEST_TIMEOUT } else { settings.transaction_timeout };
         self.is_waiting() && now.saturating_sub(self.seen) > allowed
+    }
+
+    /// Marks a stream as closed, and keeps what it carried.
+    #[inline(always)]
+    pub fn close(&mut self, slot: u8, carried: StreamBytes) {
+        self.mark(slot, StreamState::Closed);
+        if let Some(place) = self.carried.get_mut(usize::from(slot)) {
+            *place = carried;
+        }
     }
 
     /// Marks a stream's state.
@@ -223,23 +262,26 @@ fn request<T: Tables>(
         known.seen = now;
         return;
     }
-    let transaction = Transaction {
-        initiator: flow.initiator.addr,
-        responder: flow.responder.addr,
-        handle: message.handle,
-        sequence: message.sequence,
-        opened: now,
-        seen: now,
-        initiator_port: flow.initiator.port,
-        responder_port: flow.responder.port,
-        service: message.service,
-        state: TransactionState::Requested.number(),
-        ..Transaction::default()
-    };
-    match tables.transactions().insert(&id, &transaction) {
-        Ok(()) => tables.count(Counter::Requests),
-        Err(_) => tables.count(Counter::TransactionsFull),
+    // An entry is filled where it lies, since the kernel's stack has no room for it. Until it is,
+    // it is nobody's.
+    if tables.transactions().insert(&id, &Transaction::EMPTY).is_err() {
+        tables.count(Counter::TransactionsFull);
+        return;
     }
+    let Some(entry) = tables.transactions().get(&id) else {
+        return;
+    };
+    entry.handle = message.handle;
+    entry.sequence = message.sequence;
+    entry.opened = now;
+    entry.seen = now;
+    entry.initiator_port = flow.initiator.port;
+    entry.responder_port = flow.responder.port;
+    entry.service = message.service;
+    entry.state = TransactionState::Requested.number();
+    entry.responder = flow.responder.addr;
+    entry.initiator = flow.initiator.addr;
+    tables.count(Counter::Requests);
 }
 
 /// Notes that the responder works on a request, or refuses it.
@@ -346,11 +388,26 @@ fn expect<T: Tables>(
             continue;
         }
         let key = ExpectationKey::new(flow.initiator.addr, flow.responder.addr, slot.port);
+        take_over(&key, id, tables);
         let expectation = Expectation::new(id, expires, slot.stream, index as u8);
         match tables.expectations().insert(&key, &expectation) {
             Ok(()) => tables.count(Counter::ExpectationsCreated),
             Err(_) => tables.count(Counter::ExpectationsFull),
         }
+    }
+}
+
+/// Takes a port over that another transaction announced, and that nobody has connected to: its
+/// listener is gone, or the port could not be announced again.
+#[inline(always)]
+fn take_over<T: Tables>(key: &ExpectationKey, id: u64, tables: &mut T) {
+    let Some(before) = tables.expectations().get(key).map(|expectation| *expectation) else {
+        return;
+    };
+    if before.transaction != id
+        && let Some(other) = tables.transactions().get(&before.transaction)
+    {
+        other.mark(before.slot, StreamState::Unused);
     }
 }
 

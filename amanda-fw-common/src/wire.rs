@@ -47,7 +47,6 @@ impl TcpFlags {
     const FIN: u8 = 0x01;
     const SYN: u8 = 0x02;
     const RST: u8 = 0x04;
-    const PSH_URG: u8 = 0x28;
     const ACK: u8 = 0x10;
 
     /// Tells whether FIN is set.
@@ -68,6 +67,12 @@ impl TcpFlags {
         self.0 & Self::RST != 0
     }
 
+    /// Tells whether the segment answers one that asks for a connection.
+    #[inline(always)]
+    pub const fn is_open_answer(self) -> bool {
+        self.0 & (Self::SYN | Self::ACK) == Self::SYN | Self::ACK
+    }
+
     /// Tells whether the segment asks for a connection: SYN, and none of ACK, RST, FIN.
     #[inline(always)]
     pub const fn is_open(self) -> bool {
@@ -80,8 +85,7 @@ impl TcpFlags {
     pub const fn is_valid(self) -> bool {
         let kind = self.0 & (Self::SYN | Self::FIN | Self::RST);
         match kind {
-            Self::SYN => self.0 & Self::PSH_URG & 0x20 == 0,
-            Self::RST => true,
+            Self::SYN | Self::RST => true,
             0 | Self::FIN => self.0 & Self::ACK != 0,
             _ => false,
         }
@@ -139,6 +143,9 @@ pub struct Packet {
     pub fragment: Fragment,
     /// The identification of a fragmented datagram.
     pub id: u32,
+    /// What a datagram's fragments share beside addresses and identification: in IPv4 the
+    /// protocol (RFC 791, 3.2), in IPv6 nothing (RFC 8200, 4.5).
+    pub fragment_protocol: u8,
     /// Offset of the transport header in the frame, in bytes.
     pub transport: usize,
     /// Offset of the packet's end in the frame, in bytes.
@@ -157,6 +164,7 @@ impl Packet {
         self.icmp_type = 0;
         self.fragment = Fragment::Whole;
         self.id = 0;
+        self.fragment_protocol = 0;
         self.transport = 0;
         self.end = 0;
     }
@@ -243,6 +251,7 @@ fn ipv4<F: Frame + ?Sized>(frame: &F, at: usize, packet: &mut Packet) -> Result<
     packet.protocol = protocol;
     packet.fragment = fragment_place(offset, more, protocol)?;
     packet.id = u32::from(u16::from_be_bytes([i0, i1]));
+    packet.fragment_protocol = protocol;
     packet.transport = transport;
     packet.end = end;
     Ok(())

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use amanda_fw_common::connect::{Service, Stream};
 use amanda_fw_common::flow::{Flow, FlowKey};
-use amanda_fw_common::transaction::{StreamSlot, StreamState, Transaction, TransactionState};
+use amanda_fw_common::transaction::{
+    StreamBytes, StreamSlot, StreamState, Transaction, TransactionState,
+};
 use serde::Serialize;
 
 use super::units;
@@ -63,7 +65,12 @@ impl Session {
         let flows: Vec<Flow> =
             flows.map(|(_, flow)| flow).filter(|flow| flow.transaction == id).collect();
         let state = TransactionState::from_number(transaction.state);
-        let slots = transaction.streams.iter().zip(0_u8..);
+        let slots = transaction.streams.iter().zip(0_u8..).zip(&transaction.carried);
+        let state_name = match state {
+            Some(TransactionState::Replied) if !transaction.has_streams() => "done",
+            Some(state) => state.name(),
+            None => "unknown",
+        };
         Self {
             transaction: hex(id),
             service: Service::from_number(transaction.service).unwrap_or(Service::Other).name(),
@@ -71,10 +78,12 @@ impl Session {
             responder: transaction.responder.ip(),
             handle: transaction.handle.to_string(),
             sequence: transaction.sequence.to_string(),
-            state: state.map_or("unknown", TransactionState::name),
+            state: state_name,
             age_seconds: units::elapsed_seconds(transaction.opened, now),
             silent_seconds: units::elapsed_seconds(transaction.seen, now),
-            streams: slots.filter_map(|(slot, place)| stream(slot, place, &flows)).collect(),
+            streams: slots
+                .filter_map(|((slot, place), carried)| stream(slot, place, carried, &flows))
+                .collect(),
         }
     }
 
@@ -103,16 +112,25 @@ pub(super) fn hex(id: u64) -> String {
     format!("{id:016x}")
 }
 
-fn stream(slot: &StreamSlot, place: u8, flows: &[Flow]) -> Option<SessionStream> {
+fn stream(
+    slot: &StreamSlot,
+    place: u8,
+    carried: &StreamBytes,
+    flows: &[Flow],
+) -> Option<SessionStream> {
     let StreamSlot { port, stream, state } = *slot;
     let name = Stream::from_number(stream)?.name();
-    let of_slot = || flows.iter().filter(|flow| flow.stream == stream && flow.slot == place);
+    // The flow of a closed stream may be another session's already: its ports come again at once.
+    let flow = flows.iter().find(|flow| flow.stream == stream && flow.slot == place);
+    let StreamBytes { initiator, responder } = *carried;
+    let (from_initiator, from_responder) =
+        flow.map_or((0, 0), |flow| (flow.bytes_original, flow.bytes_reply));
     Some(SessionStream {
         name,
         port: (port != 0).then_some(port),
         state: StreamState::from_number(state).map_or("unknown", StreamState::name),
-        initiator_bytes: of_slot().map(|flow| flow.bytes_original).sum(),
-        responder_bytes: of_slot().map(|flow| flow.bytes_reply).sum(),
+        initiator_bytes: initiator.max(from_initiator),
+        responder_bytes: responder.max(from_responder),
     })
 }
 

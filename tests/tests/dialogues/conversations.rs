@@ -377,6 +377,16 @@ fn hosts_that_are_not_named_open_no_control_flow() {
 }
 
 #[test]
+fn a_repeated_request_reaches_an_initiator_that_was_silent_when_its_firewall_began() {
+    // The reply to a request from before leaves first, and must not make the flow another's.
+    let mut site = Site::new();
+    let before = Exchange::backup(601);
+    site.client.sends(&before.reply(THREE_STREAMS), Reason::PolicyAccept);
+    before.next().run(&mut site, "sendbackup", THREE_STREAMS);
+    assert_eq!(site.client.open_ports(), THREE_PORTS);
+}
+
+#[test]
 fn a_client_may_not_ask_another_client() {
     let mut site = Site::new();
     site.client.knows(STRANGER, role::CLIENT);

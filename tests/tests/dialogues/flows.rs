@@ -145,7 +145,7 @@ fn an_error_that_quotes_too_little_is_dropped() {
 fn flags_that_no_connection_has_are_dropped() {
     let (mut host, from, to) = with_connection();
     // Nothing, FIN, SYN with FIN, SYN with RST, the "Christmas tree", everything, URG with PSH.
-    for flags in [0x00, 0x01, 0x03, 0x06, 0x29, 0x3f, 0x28, 0x13, 0x07, 0x22] {
+    for flags in [0x00, 0x01, 0x03, 0x06, 0x29, 0x3f, 0x28, 0x13, 0x07] {
         host.receives(&tcp(from, to, flags), Reason::TcpFlags);
         host.receives(&tcp(from, endpoint(CLIENT, 23), flags), Reason::TcpFlags);
     }
@@ -307,6 +307,38 @@ fn amandas_tcp_port_is_open_to_its_peers_alone() {
     site.client.receives(&tcp(backup.initiator, backup.responder, ACK), Reason::PolicyDrop);
     site.check(&syn, Reason::Control);
     site.passes(&tcp(backup.responder, backup.initiator, SYN_ACK));
+}
+
+#[test]
+fn repeated_answers_to_a_flood_become_no_flows_of_the_host() {
+    let mut host = Host::new();
+    host.accept_in(TCP, Some(SSH));
+    host.tables.embryos = MemoryTable::evicting(64);
+    flood(&mut host, 1000);
+    for number in 0..1000u16 {
+        let [high, low] = number.to_be_bytes();
+        let from = endpoint(&format!("198.18.{high}.{low}"), 40000);
+        host.meets(Way::Out, &tcp(endpoint(CLIENT, SSH), from, SYN_ACK).ethernet());
+    }
+    assert_eq!(host.tables.flows.len(), 0);
+}
+
+#[test]
+fn an_error_about_the_peers_own_packet_is_dropped() {
+    let mut host = Host::new();
+    let (own, other) = (endpoint(CLIENT, 40000), endpoint(STRANGER, 53));
+    host.sends(&udp(own, other, b"?"), Reason::PolicyAccept);
+    host.receives(&unreachable(other.ip(), own.ip(), &udp(other, own, b"?")), Reason::Unsolicited);
+}
+
+#[test]
+fn an_error_about_an_expired_flow_is_dropped() {
+    let mut host = Host::new();
+    let (own, other) = (endpoint(CLIENT, 40000), endpoint(STRANGER, 53));
+    let sent = udp(own, other, b"?");
+    host.sends(&sent, Reason::PolicyAccept);
+    host.wait(seconds(1000));
+    host.receives(&unreachable(other.ip(), own.ip(), &sent), Reason::Unsolicited);
 }
 
 #[test]

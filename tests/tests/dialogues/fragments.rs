@@ -77,11 +77,14 @@ fn later_fragments_of_another_datagram_are_dropped() {
         let other_source = endpoint(if first.source.is_ipv4() { "10.0.0.8" } else { "fd00::8" }, 1);
         for other in [
             Packet { id: 8, ..later.clone() },
-            Packet { protocol: TCP, ..later.clone() },
             Packet { source: other_source.ip(), ..later.clone() },
         ] {
             host.receives(&other, Reason::FragmentWithoutFirst);
         }
+        // In IPv6 the protocol of a later fragment says nothing (RFC 8200, 4.5).
+        let reason =
+            if first.source.is_ipv4() { Reason::FragmentWithoutFirst } else { Reason::Fragment };
+        host.receives(&Packet { protocol: TCP, ..later.clone() }, reason);
     }
 }
 

@@ -8,7 +8,7 @@ use amanda_fw_common::verdict::Reason;
 use amanda_fw_tests::frames::{self, ACK, Packet, SYN, SYN_ACK};
 use amanda_fw_tests::kernel::Hook;
 
-use crate::pair::{CLIENT, Pair, STRANGER, ip, settings};
+use crate::pair::{CLIENT, Pair, SIZES, STRANGER, ip, settings};
 use crate::talk::Talk;
 
 const SECOND: u64 = 1_000_000_000;
@@ -134,7 +134,7 @@ fn impatient() -> Pair {
     let mut settings = settings();
     settings.timeouts = timeouts;
     (settings.expectation_timeout, settings.transaction_timeout) = (SILENCE, SILENCE);
-    Pair::with(settings, MemoryTables::default(), &[])
+    Pair::with(settings, MemoryTables::default(), &SIZES)
 }
 
 /// Returns such a pair on the client, after a reply that announced three streams.

@@ -36,6 +36,15 @@ pub(crate) const DEVICES: [Device; 4] = [
     [Hook::TcIngressRaw, Hook::TcEgressRaw],
 ];
 
+/// Sizes of tables that are never filled here, small since each look at one walks all of it.
+pub(crate) const SIZES: [(&str, u32); 5] = [
+    ("FLOWS", 1024),
+    ("EMBRYOS", 2048),
+    ("FRAGMENTS", 2048),
+    ("EXPECTATIONS", 1024),
+    ("TRANSACTIONS", 1024),
+];
+
 /// Lists the kinds of devices that this kernel has.
 pub(crate) fn devices() -> impl Iterator<Item = Device> {
     DEVICES.into_iter().filter(|device| device.iter().all(|hook| hook.is_there()))
@@ -57,7 +66,7 @@ pub(crate) struct Pair {
 impl Pair {
     /// Loads the programs, and gives both the same settings, rules and roles.
     pub(crate) fn new() -> Self {
-        Self::with(settings(), MemoryTables::default(), &[])
+        Self::with(settings(), MemoryTables::default(), &SIZES)
     }
 
     /// Does so with other settings, and other sizes of the tables.
