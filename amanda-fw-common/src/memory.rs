@@ -93,6 +93,8 @@ pub struct MemoryTables {
     pub fragments: MemoryTable<FragmentKey, Fragments>,
     /// What is expected.
     pub expectations: MemoryTable<ExpectationKey, Expectation>,
+    /// The requests that nobody has answered.
+    pub requests: MemoryTable<u64, Transaction>,
     /// The transactions.
     pub transactions: MemoryTable<u64, Transaction>,
     /// What networks are to Amanda; the longest prefix decides.
@@ -110,6 +112,7 @@ impl Default for MemoryTables {
             embryos: MemoryTable::evicting(65_536),
             fragments: MemoryTable::evicting(4096),
             expectations: MemoryTable::bounded(16_384),
+            requests: MemoryTable::evicting(8192),
             transactions: MemoryTable::bounded(8192),
             roles: Vec::new(),
             rules: Vec::new(),
@@ -146,6 +149,15 @@ impl Tables for MemoryTables {
 
     fn expectations(&mut self) -> &mut impl Table<ExpectationKey, Expectation> {
         &mut self.expectations
+    }
+
+    fn requests(&mut self) -> &mut impl Table<u64, Transaction> {
+        &mut self.requests
+    }
+
+    fn open_transaction(&mut self, id: u64) -> bool {
+        let request = self.requests.entries.get(&id).copied();
+        request.is_some_and(|request| self.transactions.insert(&id, &request).is_ok())
     }
 
     fn transactions(&mut self) -> &mut impl Table<u64, Transaction> {

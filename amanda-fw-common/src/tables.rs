@@ -40,7 +40,15 @@ pub trait Tables {
     /// Returns what is expected.
     fn expectations(&mut self) -> &mut impl Table<ExpectationKey, Expectation>;
 
-    /// Returns the transactions, by identifier.
+    /// Returns the requests that nobody has answered, by identifier of their transaction; the
+    /// least used makes room.
+    fn requests(&mut self) -> &mut impl Table<u64, Transaction>;
+
+    /// Copies a request to the transactions, where nobody can push it out; tells whether it is
+    /// there now.
+    fn open_transaction(&mut self, id: u64) -> bool;
+
+    /// Returns the transactions whose request was answered, by identifier.
     fn transactions(&mut self) -> &mut impl Table<u64, Transaction>;
 
     /// Returns what a host is to Amanda, as bits of [`crate::rules::role`].

@@ -255,20 +255,22 @@ fn request<T: Tables>(
     tables: &mut T,
     now: u64,
 ) {
-    if let Some(known) = tables.transactions().get(&id)
-        && known.is_of(flow, message)
-        && !known.is_expired(settings, now)
-    {
+    let is_same =
+        |known: &&mut Transaction| known.is_of(flow, message) && !known.is_expired(settings, now);
+    if let Some(known) = tables.transactions().get(&id).filter(is_same) {
+        known.seen = now;
+        return;
+    }
+    if let Some(known) = tables.requests().get(&id).filter(is_same) {
         known.seen = now;
         return;
     }
     // An entry is filled where it lies, since the kernel's stack has no room for it. Until it is,
     // it is nobody's.
-    if tables.transactions().insert(&id, &Transaction::EMPTY).is_err() {
-        tables.count(Counter::TransactionsFull);
+    if tables.requests().insert(&id, &Transaction::EMPTY).is_err() {
         return;
     }
-    let Some(entry) = tables.transactions().get(&id) else {
+    let Some(entry) = tables.requests().get(&id) else {
         return;
     };
     entry.handle = message.handle;
@@ -284,6 +286,19 @@ fn request<T: Tables>(
     tables.count(Counter::Requests);
 }
 
+/// Returns a transaction that its responder answers: from now on it cannot be pushed out.
+#[inline(always)]
+fn open<T: Tables>(id: u64, tables: &mut T) -> Option<&mut Transaction> {
+    if tables.transactions().get(&id).is_none() && tables.requests().get(&id).is_some() {
+        if !tables.open_transaction(id) {
+            tables.count(Counter::TransactionsFull);
+            return None;
+        }
+        tables.requests().remove(&id);
+    }
+    tables.transactions().get(&id)
+}
+
 /// Notes that the responder works on a request, or refuses it.
 #[inline(always)]
 fn receipt<T: Tables>(
@@ -293,7 +308,7 @@ fn receipt<T: Tables>(
     tables: &mut T,
     now: u64,
 ) -> u8 {
-    let Some(known) = tables.transactions().get(&id).filter(|k| k.is_of(flow, message)) else {
+    let Some(known) = open(id, tables).filter(|k| k.is_of(flow, message)) else {
         return 0;
     };
     if known.is_waiting() {
@@ -316,7 +331,7 @@ fn reply<T: Tables>(
     found: &mut Inspection,
 ) {
     let id = found.transaction;
-    let known = tables.transactions().get(&id);
+    let known = open(id, tables);
     let Some(known) = known.filter(|k| k.is_of(flow, message) && !k.is_expired(settings, now))
     else {
         tables.count(Counter::RepliesUnasked);

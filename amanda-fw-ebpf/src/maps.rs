@@ -35,6 +35,8 @@ static EMBRYOS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(65_536,
 static FRAGMENTS: LruHashMap<FragmentKey, Datagram> = LruHashMap::with_max_entries(8192, 0);
 #[map(name = "EXPECTATIONS")]
 static EXPECTATIONS: HashMap<ExpectationKey, Expectation> = HashMap::with_max_entries(16_384, 0);
+#[map(name = "REQUESTS")]
+static REQUESTS: LruHashMap<u64, Transaction> = LruHashMap::with_max_entries(8192, 0);
 #[map(name = "TRANSACTIONS")]
 static TRANSACTIONS: HashMap<u64, Transaction> = HashMap::with_max_entries(8192, 0);
 #[map(name = "COUNTERS")]
@@ -79,6 +81,7 @@ pub(crate) struct KernelTables {
     embryos: Embryos,
     fragments: Fragments,
     expectations: Expectations,
+    requests: Requests,
     transactions: Transactions,
 }
 
@@ -89,6 +92,7 @@ impl KernelTables {
             embryos: Embryos,
             fragments: Fragments,
             expectations: Expectations,
+            requests: Requests,
             transactions: Transactions,
         }
     }
@@ -126,6 +130,7 @@ table!(Flows, FLOWS, FlowKey, Flow);
 table!(Embryos, EMBRYOS, FlowKey, Flow);
 table!(Fragments, FRAGMENTS, FragmentKey, Datagram);
 table!(Expectations, EXPECTATIONS, ExpectationKey, Expectation);
+table!(Requests, REQUESTS, u64, Transaction);
 table!(Transactions, TRANSACTIONS, u64, Transaction);
 
 impl Tables for KernelTables {
@@ -147,6 +152,20 @@ impl Tables for KernelTables {
     #[inline(always)]
     fn expectations(&mut self) -> &mut impl Table<ExpectationKey, Expectation> {
         &mut self.expectations
+    }
+
+    #[inline(always)]
+    fn requests(&mut self) -> &mut impl Table<u64, Transaction> {
+        &mut self.requests
+    }
+
+    #[inline(always)]
+    fn open_transaction(&mut self, id: u64) -> bool {
+        let Some(request) = REQUESTS.get_ptr(id) else {
+            return false;
+        };
+        // SAFETY: the kernel keeps an entry's memory while the program runs.
+        TRANSACTIONS.insert(id, unsafe { &*request }, 0).is_ok()
     }
 
     #[inline(always)]

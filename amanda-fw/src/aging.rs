@@ -23,6 +23,7 @@ pub(crate) struct Aging {
     flows: FlowTable,
     embryos: FlowTable,
     expectations: ExpectationTable,
+    requests: TransactionTable,
     transactions: TransactionTable,
     pins: PinDirectory,
 }
@@ -35,6 +36,7 @@ impl Aging {
             flows: FlowTable::open(&directory, maps::FLOWS)?,
             embryos: FlowTable::open(&directory, maps::EMBRYOS)?,
             expectations: ExpectationTable::open(&directory, maps::EXPECTATIONS)?,
+            requests: TransactionTable::open(&directory, maps::REQUESTS)?,
             transactions: TransactionTable::open(&directory, maps::TRANSACTIONS)?,
             pins: pins.clone(),
         })
@@ -46,7 +48,8 @@ impl Aging {
         let past = now.saturating_sub(GRACE);
         let live = self.sweep_flows(&settings, past);
         sweep_expectations(&mut self.expectations, past);
-        self.sweep_transactions(&settings, now, &live);
+        sweep_transactions(&mut self.requests, &settings, now, &live);
+        sweep_transactions(&mut self.transactions, &settings, now, &live);
         Ok(())
     }
 
@@ -72,17 +75,21 @@ impl Aging {
         }
         live
     }
+}
 
-    fn sweep_transactions(&mut self, settings: &Settings, now: u64, live: &HashSet<u64>) {
-        let over: Vec<u64> = self
-            .transactions
-            .entries()
-            .filter(|(id, t)| !live.contains(id) && is_finished(t, settings, now))
-            .map(|(id, _)| id)
-            .collect();
-        for id in over {
-            self.transactions.remove(&id);
-        }
+fn sweep_transactions(
+    table: &mut TransactionTable,
+    settings: &Settings,
+    now: u64,
+    live: &HashSet<u64>,
+) {
+    let over: Vec<u64> = table
+        .entries()
+        .filter(|(id, t)| !live.contains(id) && is_finished(t, settings, now))
+        .map(|(id, _)| id)
+        .collect();
+    for id in over {
+        table.remove(&id);
     }
 }
 

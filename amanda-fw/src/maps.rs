@@ -30,6 +30,8 @@ pub(crate) const EMBRYOS: &str = "EMBRYOS";
 pub(crate) const FRAGMENTS: &str = "FRAGMENTS";
 /// What is expected.
 pub(crate) const EXPECTATIONS: &str = "EXPECTATIONS";
+/// The requests that nobody has answered.
+pub(crate) const REQUESTS: &str = "REQUESTS";
 /// The transactions.
 pub(crate) const TRANSACTIONS: &str = "TRANSACTIONS";
 /// Packets and occurrences, per CPU.
@@ -38,11 +40,23 @@ const COUNTS: &str = "COUNTERS";
 pub(crate) const EVENTS: &str = "EVENTS";
 
 /// The maps that outlive the loader.
-pub(crate) const PINNED: [&str; 10] =
-    [SETTINGS, RULES, ROLES, FLOWS, EMBRYOS, FRAGMENTS, EXPECTATIONS, TRANSACTIONS, COUNTS, EVENTS];
+pub(crate) const PINNED: [&str; 11] = [
+    SETTINGS,
+    RULES,
+    ROLES,
+    FLOWS,
+    EMBRYOS,
+    FRAGMENTS,
+    EXPECTATIONS,
+    REQUESTS,
+    TRANSACTIONS,
+    COUNTS,
+    EVENTS,
+];
 
 /// The tables whose fill is shown, in the order in which a person wants them.
-pub(crate) const TABLES: [&str; 5] = [FLOWS, EMBRYOS, EXPECTATIONS, TRANSACTIONS, FRAGMENTS];
+pub(crate) const TABLES: [&str; 6] =
+    [FLOWS, EMBRYOS, EXPECTATIONS, TRANSACTIONS, REQUESTS, FRAGMENTS];
 
 /// Opens a pinned map.
 pub(crate) fn open(directory: &Path, name: &str) -> Result<Map> {
@@ -63,7 +77,7 @@ pub(crate) fn count(directory: &Path, name: &str) -> Result<u64> {
     let entries = match name {
         FLOWS | EMBRYOS => FlowTable::open(directory, name)?.count(),
         EXPECTATIONS => ExpectationTable::open(directory, name)?.count(),
-        TRANSACTIONS => TransactionTable::open(directory, name)?.count(),
+        TRANSACTIONS | REQUESTS => TransactionTable::open(directory, name)?.count(),
         FRAGMENTS => FragmentTable::open(directory, name)?.count(),
         _ => bail!("{name} is no table"),
     };

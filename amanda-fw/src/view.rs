@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use amanda_fw_common::flow::{Flow, FlowKey};
 use amanda_fw_common::rules::Rule;
 use amanda_fw_common::settings::Settings;
+use amanda_fw_common::transaction::Transaction;
 use anyhow::{Result, bail};
 
 use crate::bpffs::PinDirectory;
@@ -83,9 +84,11 @@ impl View {
     /// Lists the sessions, the oldest first.
     pub(crate) fn sessions(&self) -> Result<Vec<Session>> {
         let (flows, settings, now) = (self.flows()?, self.settings()?, clock::monotonic());
-        let table = TransactionTable::open(&self.maps, maps::TRANSACTIONS)?;
-        let mut entries: Vec<_> =
-            table.entries().filter(|(_, t)| !t.is_expired(&settings, now)).collect();
+        let mut entries: Vec<(u64, Transaction)> = Vec::new();
+        for name in [maps::TRANSACTIONS, maps::REQUESTS] {
+            let table = TransactionTable::open(&self.maps, name)?;
+            entries.extend(table.entries().filter(|(_, t)| !t.is_expired(&settings, now)));
+        }
         entries.sort_by_key(|(_, transaction)| transaction.opened);
         let session =
             |(id, transaction)| Session::from(id, &transaction, flows.iter().copied(), now);

@@ -1,5 +1,7 @@
 //! amanda-fw under test: attached in a namespace, followed while it runs, detached when dropped.
 
+pub mod loader;
+
 use std::{
     fs,
     path::{Path, PathBuf},

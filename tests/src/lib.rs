@@ -11,4 +11,5 @@ pub mod netns;
 pub mod nft;
 pub mod process;
 pub mod scan;
+pub mod sockets;
 pub mod wait;

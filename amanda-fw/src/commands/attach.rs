@@ -59,8 +59,10 @@ async fn serve(
     let before: Vec<String> = pins.interfaces()?.into_iter().map(|(name, _)| name).collect();
     let served = enforce(args, global, config, ruleset, &devices, &pins).await;
     let released = match &served {
-        Ok(()) if args.keep => Ok(()),
-        Ok(()) => release(&args.interfaces, &[], &pins),
+        Ok(()) if args.keep => global.terminal().print("left on; `amanda-fw detach` takes it off"),
+        Ok(()) => {
+            release(&args.interfaces, &[], &pins).and_then(|()| global.terminal().print("detached"))
+        }
         Err(_) => release(&args.interfaces, &before, &pins),
     };
     // What failed first is what to report.

@@ -16,6 +16,9 @@ pub(crate) fn run(args: &DetachArgs, global: &Global) -> Result<()> {
     }
     let named = if args.interfaces.is_empty() { &attached } else { &args.interfaces };
     let mut terminal = global.terminal();
+    if attached.is_empty() {
+        terminal.print("nothing is attached")?;
+    }
     for name in named {
         firewall::detach(&pins, name)?;
         terminal.print(&format!("detached {name}"))?;

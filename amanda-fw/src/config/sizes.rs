@@ -31,13 +31,14 @@ impl Default for Sizes {
 
 impl Sizes {
     /// Returns the sizes by the names of the maps.
-    pub(crate) fn by_map(&self) -> [(&'static str, u32); 5] {
+    pub(crate) fn by_map(&self) -> [(&'static str, u32); 6] {
         let Self { flows, expectations, transactions, fragments } = *self;
         [
             (maps::FLOWS, flows),
             (maps::EMBRYOS, flows),
             (maps::EXPECTATIONS, expectations),
             (maps::TRANSACTIONS, transactions),
+            (maps::REQUESTS, transactions),
             (maps::FRAGMENTS, fragments),
         ]
     }

@@ -1,0 +1,87 @@
+//! A host with a firewall, and its peer at the other end of a wire.
+
+use std::net::{IpAddr, SocketAddr};
+use std::process::Command;
+use std::time::Duration;
+
+use amanda_fw_tests::bench::Bench;
+use amanda_fw_tests::firewall::Firewall;
+use amanda_fw_tests::netns::{Namespace, Port, connect};
+use amanda_fw_tests::process;
+
+/// The host's interface, which is attached to, and the peer's.
+pub(crate) const INTERFACE: &str = "eth0";
+
+/// The host's addresses, IPv4 and IPv6.
+pub(crate) const HOST: [&str; 2] = ["10.94.0.1", "fd00:94::1"];
+/// The peer's.
+pub(crate) const PEER: [&str; 2] = ["10.94.0.2", "fd00:94::2"];
+
+const HOST_PREFIXES: [&str; 2] = ["10.94.0.1/24", "fd00:94::1/64"];
+const PEER_PREFIXES: [&str; 2] = ["10.94.0.2/24", "fd00:94::2/64"];
+
+/// Nothing comes in that the host has not asked for.
+pub(crate) const DENY: &str = "[policy]\nincoming = \"drop\"\noutgoing = \"accept\"\n";
+
+/// The longest that a short command may take.
+const COMMAND: Duration = Duration::from_secs(10);
+
+pub(crate) struct Site {
+    pub(crate) bench: Bench,
+    pub(crate) host: Namespace,
+    pub(crate) peer: Namespace,
+}
+
+impl Site {
+    pub(crate) fn new() -> Self {
+        let bench = Bench::new().expect("a bench can be made");
+        let host = Namespace::new("host").expect("a namespace can be made");
+        let peer = Namespace::new("peer").expect("a namespace can be made");
+        let port = |namespace, addresses| Port { namespace, interface: INTERFACE, addresses };
+        connect(&port(&host, &HOST_PREFIXES), &port(&peer, &PEER_PREFIXES))
+            .expect("namespaces can be connected");
+        Self { bench, host, peer }
+    }
+
+    /// Gives both ends of the wire another MTU.
+    pub(crate) fn set_mtu(&self, mtu: u32) {
+        for namespace in [&self.host, &self.peer] {
+            let mtu = mtu.to_string();
+            run(namespace.enter_net_only("ip").args(["link", "set", INTERFACE, "mtu", &mtu]));
+        }
+    }
+
+    pub(crate) fn firewall(&self, config: &str) -> Firewall<'_> {
+        let attached = Firewall::attach(&self.bench, &self.host, INTERFACE, config);
+        attached.unwrap_or_else(|error| panic!("{error:?}"))
+    }
+
+    /// Describes everything that is attached to the host's interfaces.
+    pub(crate) fn attachments(&self) -> String {
+        let host = &self.host;
+        let links = run(host.enter_net_only("ip").args(["-j", "link", "show"]));
+        let programs = run(host.enter_net_only("bpftool").args(["-j", "net", "show"]));
+        format!("{links}\n{programs}")
+    }
+
+    /// Tells whether an address answers to a ping.
+    pub(crate) fn answers(&self, from: &Namespace, address: &str) -> bool {
+        let mut ping = from.enter_net_only("ping");
+        ping.args(["-n", "-c", "2", "-i", "0.2", "-W", "1", address]);
+        process::run(&mut ping, COMMAND).expect("ping can be run").is_success()
+    }
+}
+
+/// Chooses the mode of the interface.
+pub(crate) fn in_mode(mode: &str, config: &str) -> String {
+    format!("{config}\n[interfaces.{INTERFACE}]\nmode = \"{mode}\"\n")
+}
+
+pub(crate) fn endpoint(address: &str, port: u16) -> SocketAddr {
+    SocketAddr::new(address.parse::<IpAddr>().expect("an address"), port)
+}
+
+fn run(command: &mut Command) -> String {
+    let finished = process::run(command, COMMAND).and_then(process::Finished::require_success);
+    finished.expect("a short command succeeds").stdout
+}
