@@ -12,10 +12,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::{netns::Namespace, wait};
-
-/// The longest that a packet, or a connection, may be on its way.
-const ARRIVAL: Duration = Duration::from_secs(5);
+use crate::netns::Namespace;
 
 /// For how long a packet is waited for that must not come: on one machine, a long time.
 const SILENCE: Duration = Duration::from_millis(700);
@@ -84,9 +81,9 @@ impl Connection {
     }
 
     /// Sends a few bytes each way, from the server first.
-    pub fn exchange(&mut self) -> Result<()> {
+    pub fn exchange(&self) -> Result<()> {
         let Self { client, server } = self;
-        for (from, to) in [(&mut *server, &mut *client), (client, server)] {
+        for (mut from, mut to) in [(server, client), (client, server)] {
             from.write_all(b"are you there?").context("write to a connection")?;
             let mut read = [0; 14];
             to.read_exact(&mut read).context("read from a connection")?;
@@ -145,13 +142,6 @@ pub fn counted(namespace: &Namespace, protocol: &str, counter: &str) -> Result<u
     let mut pairs = names.split(' ').zip(numbers.split(' '));
     let (_, number) = pairs.find(|(name, _)| *name == counter).context("find a counter")?;
     number.parse().context("read a counter")
-}
-
-/// Waits until a datagram gets through: a namespace's routes come up after its devices.
-pub fn wait_for_route(from: &UdpSocket, to: &UdpSocket, address: SocketAddr) -> Result<()> {
-    wait::until("a first datagram", ARRIVAL, || {
-        Ok(delivers(from, to, address, 1).unwrap_or(false).then_some(()))
-    })
 }
 
 fn send(mut stream: &TcpStream, bytes: usize) -> Result<()> {

@@ -32,7 +32,7 @@ fn a_killed_loader_leaves_the_firewall_on() {
         let site = Site::new();
         let (loader, before) = (loader(&site, &in_mode(mode, DENY)), site.attachments());
         let child = attach(&loader, &[INTERFACE]);
-        let mut connection = connection(&site);
+        let connection = connection(&site);
         kill(child);
         connection.exchange().expect("an open connection goes on");
         assert!(!is_open(&site), "{mode}");
@@ -51,7 +51,7 @@ fn a_new_loader_takes_over_with_the_flows() {
         let site = Site::new();
         let (loader, before) = (loader(&site, &in_mode(mode, DENY)), site.attachments());
         let child = attach(&loader, &[INTERFACE]);
-        let mut connection = connection(&site);
+        let connection = connection(&site);
         let attached = site.attachments();
         kill(child);
         let child = attach(&loader, &[INTERFACE]);
@@ -75,7 +75,7 @@ fn a_new_loader_may_choose_another_mode() {
         let status = run(&loader, &["status", "--json"]);
         assert!(status.stdout.contains(&format!("\"mode\": \"{mode}\"")), "{status}");
         connections.push(connection(&site));
-        for connection in &mut connections {
+        for connection in &connections {
             connection.exchange().expect("an open connection goes on");
         }
         assert!(!is_open(&site), "{mode}");

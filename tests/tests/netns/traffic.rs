@@ -70,7 +70,7 @@ fn what_the_host_begins_is_answered() {
     let Site { host, peer, .. } = &site;
     for (here, there) in HOST.into_iter().zip(PEER) {
         Connection::open(host, peer, endpoint(there, 0))
-            .and_then(|mut connection| connection.exchange())
+            .and_then(|connection| connection.exchange())
             .expect("a connection of the host's is answered");
         let (from, to) = (endpoint(here, 4000), endpoint(there, 53));
         let client = sockets::bind(host, from).expect("a port can be bound");
@@ -105,7 +105,7 @@ fn what_the_policy_keeps_in_does_not_go_out() {
     for (here, there) in HOST.into_iter().zip(PEER) {
         assert!(Connection::open(host, peer, endpoint(there, 0)).is_err(), "{there}");
         Connection::open(peer, host, endpoint(here, 0))
-            .and_then(|mut connection| connection.exchange())
+            .and_then(|connection| connection.exchange())
             .expect("a connection of the peer's is answered");
         assert!(site.answers(peer, here), "{here} answers to a ping");
     }

@@ -128,7 +128,7 @@ fn every_setting_reaches_the_packet_path() {
     assert_eq!(settings.transaction_timeout, 12 * HOUR);
     assert_eq!(settings.expectation_timeout, HOUR / 12);
     assert_eq!(settings.timeouts.control[1..4], [12 * HOUR; 3]);
-    assert_eq!(sizes.by_map().map(|(_, entries)| entries), [100, 100, 200, 300, 400]);
+    assert_eq!(sizes.by_map().map(|(_, entries)| entries), [100, 100, 200, 300, 300, 400]);
     let modes: Vec<String> =
         config.modes.iter().map(|(name, mode)| format!("{name} {mode:?}")).collect();
     assert_eq!(modes, ["eth0 XdpGeneric", "ppp0 Auto"]);
