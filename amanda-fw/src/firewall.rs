@@ -7,27 +7,25 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail};
 use aya::maps::{MapData, PerfEventArray};
 use aya::programs::links::{FdLink, PinnedLink};
-use aya::programs::tc::{NlOptions, qdisc_detach_program};
-use aya::programs::tc::{SchedClassifierLink, TcAttachOptions, qdisc_add_clsact};
+use aya::programs::tc::{SchedClassifierLink, TcAttachOptions};
 use aya::programs::xdp::XdpLink;
 use aya::programs::{LinkOrder, Program, SchedClassifier, TcAttachType, Xdp, XdpMode};
 use aya::util::KernelVersion;
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 
 use crate::bpffs::{self, PinDirectory};
+use crate::clsact;
 use crate::config::Ruleset;
 use crate::device::{Device, Mode};
 use crate::maps;
 
 static OBJECT: &[u8] = include_bytes_aligned!(env!("AMANDA_FW_OBJECT"));
 
-/// Pins of an interface's links; those of clsact are programs, since it has no links.
+/// Pins of an interface's links; [`clsact`] has its own.
 const XDP: &str = "xdp";
 const XDP_GENERIC: &str = "xdp-generic";
 const TC_INGRESS: &str = "tc-ingress";
 const TC_EGRESS: &str = "tc-egress";
-const CLSACT_INGRESS: &str = "clsact-ingress";
-const CLSACT_EGRESS: &str = "clsact-egress";
 
 /// The programs, loaded as they are needed, over the pinned maps.
 pub(crate) struct Firewall {
@@ -156,7 +154,7 @@ impl Firewall {
         if has_tcx() {
             attach_tcx(program, device, way, directory)
         } else {
-            attach_clsact(program, device, way, directory)
+            clsact::attach(program, &device.name, way, directory)
         }
         .with_context(|| format!("attach TC to {}", device.name))
     }
@@ -198,30 +196,6 @@ fn attach_tcx(
     pin_link(FdLink::try_from(link).map_err(|_| no_link())?, &pin)
 }
 
-/// Attaches by netlink, where the attachment outlives the loader by itself; the pinned program
-/// says that it is there.
-fn attach_clsact(
-    program: &mut SchedClassifier,
-    device: &Device,
-    way: TcAttachType,
-    directory: &Path,
-) -> Result<()> {
-    let egress = way == TcAttachType::Egress;
-    let pin = directory.join(if egress { CLSACT_EGRESS } else { CLSACT_INGRESS });
-    // Where the qdisc is there already, this fails and the next call succeeds.
-    let _ = qdisc_add_clsact(&device.name);
-    if pin.exists() {
-        detach_clsact(&device.name, way);
-        fs::remove_file(&pin).context("remove the pin of the program before")?;
-    }
-    let options = TcAttachOptions::Netlink(NlOptions::default());
-    let id = program.attach_with_options(&device.name, way, options)?;
-    let link = program.take_link(id).context("take the attachment")?;
-    // Dropped, it would detach.
-    std::mem::forget(link);
-    program.pin(&pin).context("pin the program")
-}
-
 /// Opens a link that an earlier loader pinned; one whose device is gone is removed.
 fn open_link(pin: &Path) -> Result<Option<FdLink>> {
     if !pin.exists() {
@@ -245,17 +219,21 @@ fn no_link() -> anyhow::Error {
 
 /// Takes off what an earlier loader attached in another mode.
 fn remove_other_ingress(device: &Device, directory: &Path, taken: Mode) -> Result<()> {
-    let kept = match taken {
-        Mode::Xdp => [XDP, XDP],
-        Mode::XdpGeneric => [XDP_GENERIC, XDP_GENERIC],
-        Mode::Tc | Mode::Auto => [TC_INGRESS, CLSACT_INGRESS],
+    let kept = |pin: &str| match taken {
+        Mode::Xdp => pin == XDP,
+        Mode::XdpGeneric => pin == XDP_GENERIC,
+        Mode::Tc | Mode::Auto => pin == TC_INGRESS || clsact::is_ingress(pin),
     };
-    for pin in [XDP, XDP_GENERIC, TC_INGRESS, CLSACT_INGRESS] {
-        if !kept.contains(&pin) {
-            remove_pin(&device.name, directory, pin)?;
+    for pin in bpffs::list(directory)? {
+        if is_ingress(&pin) && !kept(&pin) {
+            remove_pin(&device.name, directory, &pin)?;
         }
     }
     Ok(())
+}
+
+fn is_ingress(pin: &str) -> bool {
+    [XDP, XDP_GENERIC, TC_INGRESS].contains(&pin) || clsact::is_ingress(pin)
 }
 
 /// Removes one pin, and with it the attachment.
@@ -264,27 +242,12 @@ fn remove_pin(interface: &str, directory: &Path, pin: &str) -> Result<()> {
     if !path.exists() {
         return Ok(());
     }
-    match pin {
-        CLSACT_INGRESS => detach_clsact(interface, TcAttachType::Ingress),
-        CLSACT_EGRESS => detach_clsact(interface, TcAttachType::Egress),
-        _ => {}
-    }
+    clsact::detach(interface, pin);
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("remove {}", path.display()))
         }
         _ => Ok(()),
-    }
-}
-
-/// Takes our filters off clsact; an interface that is gone has none.
-fn detach_clsact(interface: &str, way: TcAttachType) {
-    let names = match way {
-        TcAttachType::Egress => ["tc_egress", "tc_egress_raw"],
-        TcAttachType::Ingress | TcAttachType::Custom(_) => ["tc_ingress", "tc_ingress_raw"],
-    };
-    for name in names {
-        let _ = qdisc_detach_program(interface, way, name);
     }
 }
 
@@ -304,7 +267,7 @@ pub(crate) fn mode_of(pins: &[String]) -> &'static str {
         () if has(XDP) => "xdp",
         () if has(XDP_GENERIC) => "xdp-generic",
         () if has(TC_INGRESS) => "tc",
-        () if has(CLSACT_INGRESS) => "tc (clsact)",
+        () if pins.iter().any(|pin| clsact::is_ingress(pin)) => "tc (clsact)",
         () => "egress only",
     }
 }

@@ -4,6 +4,7 @@ mod aging;
 mod bpffs;
 mod cli;
 mod clock;
+mod clsact;
 mod commands;
 mod config;
 mod device;

@@ -21,17 +21,22 @@ use anyhow::{Context, Result, bail, ensure};
 use aya::{
     Ebpf, EbpfLoader, TestRun, TestRunOptions,
     maps::{self, Array, LpmTrie, MapData, PerCpuArray, lpm_trie::Key},
-    programs::{Program, ProgramError},
+    programs::{Program, ProgramError, SchedClassifier, TcAttachType},
     util::KernelVersion,
 };
 use bytemuck::Pod;
 use rustix::time::{ClockId, clock_gettime};
+
+use crate::{netns::Namespace, sockets};
 
 /// The BPF object, below the workspace's root.
 const OBJECT: &str = "target/bpf/amanda-fw-ebpf";
 
 /// The first kernel with XDP for frames of several pieces.
 const XDP_FRAGS: KernelVersion = KernelVersion::new(5, 18, 0);
+
+/// The first kernel with tcx.
+const TCX: KernelVersion = KernelVersion::new(6, 6, 0);
 
 /// The longest frame that a test run gives in one piece: a page less the room before and behind it.
 const ONE_PIECE: usize = 3000;
@@ -160,6 +165,23 @@ pub fn load<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a Program> {
     };
     loaded.with_context(|| format!("load program {name}"))?;
     Ok(program)
+}
+
+/// Names the programs that packets of a namespace's interface meet at tcx, first those coming in;
+/// nothing where the kernel has no tcx.
+pub fn tcx(namespace: &Namespace, interface: &str) -> Result<Option<Vec<String>>> {
+    if KernelVersion::current().is_ok_and(|version| version < TCX) {
+        return Ok(None);
+    }
+    let query = |way| {
+        let (_, programs) = SchedClassifier::query_tcx(interface, way)
+            .with_context(|| format!("list the programs of {interface}"))?;
+        let names = programs.iter().filter_map(|program| program.name_as_str());
+        anyhow::Ok(names.map(str::to_owned).collect::<Vec<_>>())
+    };
+    sockets::inside(namespace, || {
+        Ok(Some([query(TcAttachType::Ingress)?, query(TcAttachType::Egress)?].concat()))
+    })
 }
 
 /// Returns the time that the programs see, in nanoseconds.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use amanda_fw_tests::firewall::loader::Loader;
-use amanda_fw_tests::process::{Child, Finished};
+use amanda_fw_tests::kernel;
+use amanda_fw_tests::process::{self, Child, Finished};
 use amanda_fw_tests::sockets::Connection;
 use amanda_fw_tests::wait;
 
@@ -52,13 +53,13 @@ fn a_new_loader_takes_over_with_the_flows() {
         let (loader, before) = (loader(&site, &in_mode(mode, DENY)), site.attachments());
         let child = attach(&loader, &[INTERFACE]);
         let connection = connection(&site);
-        let attached = site.attachments();
+        let attached = tcx(&site, INTERFACE);
         kill(child);
         let child = attach(&loader, &[INTERFACE]);
         // The peer's segment comes first: it passes by the flow alone.
         connection.exchange().expect("an open connection goes on");
         assert!(!is_open(&site), "{mode}");
-        assert_eq!(attachment_count(&site.attachments()), attachment_count(&attached), "{mode}");
+        assert_eq!(tcx(&site, INTERFACE), attached, "{mode}");
         end(child);
         check_gone(&site, &loader, &before);
     }
@@ -70,7 +71,7 @@ fn a_new_loader_may_choose_another_mode() {
     let site = Site::new();
     let (loader, before) = (loader(&site, DENY), site.attachments());
     let mut connections = Vec::new();
-    for mode in ["tc", "xdp", "xdp-generic", "tc", "xdp-generic", "xdp"] {
+    for mode in ["tc", "xdp", "tc", "xdp-generic", "tc"] {
         let child = attach(&loader, &["--mode", mode, INTERFACE]);
         let status = run(&loader, &["status", "--json"]);
         assert!(status.stdout.contains(&format!("\"mode\": \"{mode}\"")), "{status}");
@@ -83,6 +84,38 @@ fn a_new_loader_may_choose_another_mode() {
     }
     run(&loader, &["detach"]);
     check_gone(&site, &loader, &before);
+}
+
+#[test]
+#[ignore = "needs root: network namespaces and BPF"]
+fn a_new_loader_may_choose_another_kind_of_xdp() {
+    let site = Site::new();
+    let (loader, before) = (loader(&site, DENY), site.attachments());
+    for mode in ["xdp", "xdp-generic", "xdp"] {
+        let child = attach(&loader, &["--mode", mode, INTERFACE]);
+        assert!(!is_open(&site), "{mode}");
+        kill(child);
+    }
+    run(&loader, &["detach"]);
+    check_gone(&site, &loader, &before);
+}
+
+#[test]
+#[ignore = "needs root: network namespaces and BPF"]
+fn a_device_without_a_link_header_has_programs_of_its_own() {
+    let site = Site::new();
+    let loader = loader(&site, DENY);
+    let mut add = site.host.enter_net_only("ip");
+    add.args(["tuntap", "add", "dev", "tun0", "mode", "tun"]);
+    let added = process::run(&mut add, NOTICE).expect("ip can be run");
+    assert!(added.is_success(), "{added}");
+    let child = attach(&loader, &["tun0"]);
+    if let Some(programs) = tcx(&site, "tun0") {
+        assert_eq!(programs, ["tc_ingress_raw", "tc_egress_raw"]);
+    }
+    let refused = loader.run(&["attach", "--mode", "xdp", "tun0"]).expect("it can be run");
+    assert!(!refused.is_success(), "{refused}");
+    end(child);
 }
 
 #[test]
@@ -142,7 +175,7 @@ fn a_firewall_outlives_its_interface() {
     let child = attach(&loader, &[INTERFACE]);
     let mut delete = site.host.enter_net_only("ip");
     delete.args(["link", "delete", INTERFACE]);
-    let deleted = amanda_fw_tests::process::run(&mut delete, NOTICE).expect("ip can be run");
+    let deleted = process::run(&mut delete, NOTICE).expect("ip can be run");
     assert!(deleted.is_success(), "{deleted}");
     run(&loader, &["status"]);
     end(child);
@@ -198,7 +231,6 @@ fn check_gone(site: &Site, loader: &Loader<'_>, before: &str) {
     assert!(is_open(site));
 }
 
-/// Counts the programs that `bpftool net` lists.
-fn attachment_count(attachments: &str) -> usize {
-    attachments.matches("\"kind\":").count() + attachments.matches("\"mode\":").count()
+fn tcx(site: &Site, interface: &str) -> Option<Vec<String>> {
+    kernel::tcx(&site.host, interface).expect("the programs can be listed")
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use amanda_fw_tests::bench::Bench;
 use amanda_fw_tests::firewall::Firewall;
+use amanda_fw_tests::kernel;
 use amanda_fw_tests::netns::{Namespace, Port, connect};
 use amanda_fw_tests::process;
 
@@ -61,7 +62,9 @@ impl Site {
         let host = &self.host;
         let links = run(host.enter_net_only("ip").args(["-j", "link", "show"]));
         let programs = run(host.enter_net_only("bpftool").args(["-j", "net", "show"]));
-        format!("{links}\n{programs}")
+        // Neither of the two knows tcx.
+        let tcx = kernel::tcx(host, INTERFACE).expect("the programs can be listed");
+        format!("{links}\n{programs}\n{tcx:?}")
     }
 
     /// Tells whether an address answers to a ping.
