@@ -155,18 +155,13 @@ pub struct Packet {
 impl Packet {
     /// Forgets what not every packet has.
     #[inline(always)]
-    fn clear(&mut self) {
-        self.source = Endpoint::default();
-        self.destination = Endpoint::default();
-        self.protocol = 0;
+    fn forget(&mut self) {
+        self.source.port = 0;
+        self.destination.port = 0;
         self.tcp = TcpFlags(0);
         self.icmp = Icmp::None;
         self.icmp_type = 0;
         self.fragment = Fragment::Whole;
-        self.id = 0;
-        self.fragment_protocol = 0;
-        self.transport = 0;
-        self.end = 0;
     }
 
     /// Returns the length of the IP payload, in bytes.
@@ -185,7 +180,20 @@ impl Packet {
 /// Reads the headers of a frame; what is not IP is an error that accepts.
 #[inline(always)]
 pub fn parse<F: Frame + ?Sized>(frame: &F, link: Link, packet: &mut Packet) -> Result<(), Reason> {
-    packet.clear();
+    let parsed = parse_headers(frame, link, packet);
+    if parsed.is_err() {
+        *packet = Packet::default();
+    }
+    parsed
+}
+
+#[inline(always)]
+fn parse_headers<F: Frame + ?Sized>(
+    frame: &F,
+    link: Link,
+    packet: &mut Packet,
+) -> Result<(), Reason> {
+    packet.forget();
     let (ethertype, at) = match link {
         Link::Ethernet => ethertype(frame)?,
         Link::Raw => (raw_ethertype(frame)?, 0),

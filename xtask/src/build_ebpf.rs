@@ -20,12 +20,18 @@ const TARGET: &str =
 /// comparisons that `v3` makes of them.
 const RUSTFLAGS: [&str; 2] = ["-Ctarget-cpu=v2", "-Clink-arg=--btf"];
 
+/// Headers are read a word at a time wherever they lie, which kernels allow on 64-bit x86 and Arm.
+const MISALIGNED: &str = "-Ctarget-feature=+allows-misaligned-mem-access";
+
+/// The LLVM since which [`MISALIGNED`] can be asked for.
+const MISALIGNED_SINCE: u32 = 22;
+
 /// Builds the BPF object with the toolchain that is there.
 pub(crate) fn run() -> Result<()> {
     let Tools { toolchain, llvm, linker } = Tools::find()?;
     println!("BPF toolchain: {toolchain}, LLVM {llvm}");
     let mut cargo = toolchain.cargo();
-    for_bpf(cargo.arg("build"), &linker);
+    for_bpf(cargo.arg("build"), &linker, llvm);
     process::run(&mut cargo).context("build the BPF object")?;
     let object = workspace::target().join("bpf").join(PACKAGE);
     let news = if install(&built(), &object)? { "new" } else { "unchanged" };
@@ -53,13 +59,17 @@ impl Tools {
 /// Completes a command line of cargo for the BPF crate on the BPF target.
 ///
 /// Every such line names the same linker, since cargo builds all of `core` again for another.
-pub(crate) fn for_bpf<'a>(cargo: &'a mut Command, linker: &Path) -> &'a mut Command {
+pub(crate) fn for_bpf<'a>(cargo: &'a mut Command, linker: &Path, llvm: u32) -> &'a mut Command {
     cargo.current_dir(workspace::root());
     cargo.args(["--package", PACKAGE, "--profile", "bpf"]);
     cargo.args(["--target", TARGET, "-Z", "build-std=core"]);
     // A folder of its own, since an outer cargo holds the lock of the usual one.
     cargo.arg("--target-dir").arg(build_dir());
-    cargo.env(linker_variable(), linker).env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS.join("\x1f"))
+    let mut flags = RUSTFLAGS.to_vec();
+    if llvm >= MISALIGNED_SINCE {
+        flags.push(MISALIGNED);
+    }
+    cargo.env(linker_variable(), linker).env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
 }
 
 /// Names cargo's variable for the linker of [`TARGET`].

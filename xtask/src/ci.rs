@@ -56,7 +56,7 @@ fn clippy_host() -> Command {
 fn clippy_bpf() -> Result<Command> {
     let tools = Tools::find()?;
     let mut clippy = tools.toolchain.cargo_clippy();
-    build_ebpf::for_bpf(&mut clippy, &tools.linker).args(["--", "-D", "warnings"]);
+    build_ebpf::for_bpf(&mut clippy, &tools.linker, tools.llvm).args(["--", "-D", "warnings"]);
     Ok(clippy)
 }
 
