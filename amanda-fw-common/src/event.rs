@@ -23,6 +23,11 @@ numbered! {
 /// How many bytes of the packet follow a record, at most.
 pub const PACKET_BYTES: usize = 128;
 
+/// How many bytes of an Amanda request follow a record, at most: they name its disks.
+pub const REQUEST_BYTES: usize = 1024;
+
+const UDP_LENGTH: usize = 8;
+
 /// One record; the first bytes of the packet follow it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
@@ -65,7 +70,8 @@ pub struct Event {
     pub tcp: u8,
     /// The ICMP type.
     pub icmp_type: u8,
-    pad: [u8; 2],
+    /// Offset of what follows the transport header of a UDP datagram in the frame, in bytes.
+    pub payload: u16,
     /// What the datagram of a control flow was found to be.
     pub amanda: Inspection,
 }
@@ -106,6 +112,7 @@ impl Event {
         self.stream = decision.stream;
         self.tcp = packet.tcp.0;
         self.icmp_type = packet.icmp_type;
+        self.payload = packet.transport.wrapping_add(UDP_LENGTH) as u16;
     }
 }
 

@@ -28,6 +28,7 @@ pub mod flow;
 pub mod fragment;
 pub mod frame;
 pub mod header;
+pub mod label;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;
 pub mod message;

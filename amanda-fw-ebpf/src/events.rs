@@ -1,7 +1,8 @@
 //! Events on their way to user space, within the rate that the settings allow.
 
 use amanda_fw_common::datapath::Arrival;
-use amanda_fw_common::event::PACKET_BYTES;
+use amanda_fw_common::event::{PACKET_BYTES, REQUEST_BYTES};
+use amanda_fw_common::header::PacketType;
 use amanda_fw_common::settings::Settings;
 use amanda_fw_common::tables::Tables;
 use amanda_fw_common::transaction::Inspection;
@@ -23,11 +24,13 @@ pub(crate) fn emit<C: EbpfContext>(ctx: &C, arrival: &Arrival, length: usize, li
         KernelTables::new().count(Counter::EventsSuppressed);
         return;
     }
-    let captured = linear.min(PACKET_BYTES) as u32;
-    let Scratch { event, decision, packet, .. } = scratch;
-    if !decision.is_control() {
-        event.amanda = Inspection::default();
+    if !scratch.decision.is_control() {
+        scratch.event.amanda = Inspection::default();
     }
+    let is_request = scratch.event.amanda.packet_type == PacketType::Req.number();
+    let most = if is_request { REQUEST_BYTES } else { PACKET_BYTES };
+    let captured = linear.min(most) as u32;
+    let Scratch { event, decision, packet, .. } = scratch;
     event.record(decision, packet, arrival);
     // SAFETY: the helper has no precondition.
     event.cpu = unsafe { bpf_get_smp_processor_id() };

@@ -6,6 +6,7 @@ use amanda_fw_common::event::Event;
 use amanda_fw_common::expect::{Expectation, ExpectationKey};
 use amanda_fw_common::flow::{Flow, FlowKey};
 use amanda_fw_common::fragment::{FragmentKey, Fragments as Datagram};
+use amanda_fw_common::label::Label;
 use amanda_fw_common::message::Message;
 use amanda_fw_common::rules::{MAX_RULES, Match, Rule, Way};
 use amanda_fw_common::settings::Settings;
@@ -39,6 +40,9 @@ static EXPECTATIONS: HashMap<ExpectationKey, Expectation> = HashMap::with_max_en
 static REQUESTS: LruHashMap<u64, Transaction> = LruHashMap::with_max_entries(8192, 0);
 #[map(name = "TRANSACTIONS")]
 static TRANSACTIONS: HashMap<u64, Transaction> = HashMap::with_max_entries(8192, 0);
+// What user space has read of a request: for whoever lists sessions, not for the programs.
+#[map(name = "LABELS")]
+static LABELS: LruHashMap<u64, Label> = LruHashMap::with_max_entries(8192, 0);
 #[map(name = "COUNTERS")]
 static COUNTS: PerCpuArray<Count> = PerCpuArray::with_max_entries(COUNTERS, 0);
 #[map(name = "EVENTS")]

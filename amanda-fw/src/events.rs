@@ -3,6 +3,7 @@
 use std::os::fd::AsRawFd;
 
 use amanda_fw_common::event::Event;
+use amanda_fw_common::header::PacketType;
 use anyhow::{Context, Result};
 use aya::Ebpf;
 use aya::maps::perf::PerfEvent;
@@ -12,15 +13,15 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::Sender;
 use tokio::task::spawn_local;
 
-use crate::maps;
+use crate::{maps, request};
 
 /// Pages of one CPU's ring: 256 KiB, about a thousand events.
 const RING_PAGES: usize = 64;
 
 /// What comes out of the rings.
 pub(crate) enum Message {
-    /// A decision.
-    Decision(Box<Event>),
+    /// A decision, and of a request what it is about.
+    Decision(Box<Event>, Option<String>),
     /// So many decisions found a ring full.
     Lost(u64),
 }
@@ -62,8 +63,11 @@ async fn read(
 fn message(event: &PerfEvent<'_>) -> Option<Message> {
     match event {
         PerfEvent::Sample { head, tail } => {
-            let event = maps::read_event(&[*head, *tail].concat()).ok()?;
-            Some(Message::Decision(Box::new(event)))
+            let bytes = [*head, *tail].concat();
+            let (event, packet) = maps::read_event(&bytes).ok()?;
+            let is_request = event.amanda.packet_type == PacketType::Req.number();
+            let payload = packet.get(usize::from(event.payload)..).filter(|_| is_request);
+            Some(Message::Decision(Box::new(event), payload.and_then(request::about)))
         }
         PerfEvent::Lost { count } => Some(Message::Lost(*count)),
     }

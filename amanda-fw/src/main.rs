@@ -14,6 +14,7 @@ mod lock;
 mod maps;
 mod output;
 mod privileges;
+mod request;
 mod view;
 
 use std::io::{self, Write};

@@ -7,6 +7,7 @@ use amanda_fw_common::event::Event;
 use amanda_fw_common::expect::{Expectation, ExpectationKey};
 use amanda_fw_common::flow::{Flow, FlowKey};
 use amanda_fw_common::fragment::{FragmentKey, Fragments};
+use amanda_fw_common::label::Label;
 use amanda_fw_common::rules::Rule;
 use amanda_fw_common::settings::Settings;
 use amanda_fw_common::transaction::Transaction;
@@ -34,13 +35,15 @@ pub(crate) const EXPECTATIONS: &str = "EXPECTATIONS";
 pub(crate) const REQUESTS: &str = "REQUESTS";
 /// The transactions.
 pub(crate) const TRANSACTIONS: &str = "TRANSACTIONS";
+/// What user space has read of requests.
+pub(crate) const LABELS: &str = "LABELS";
 /// Packets and occurrences, per CPU.
 const COUNTS: &str = "COUNTERS";
 /// The rings that events travel in.
 pub(crate) const EVENTS: &str = "EVENTS";
 
 /// The maps that outlive the loader.
-pub(crate) const PINNED: [&str; 11] = [
+pub(crate) const PINNED: [&str; 12] = [
     SETTINGS,
     RULES,
     ROLES,
@@ -50,6 +53,7 @@ pub(crate) const PINNED: [&str; 11] = [
     EXPECTATIONS,
     REQUESTS,
     TRANSACTIONS,
+    LABELS,
     COUNTS,
     EVENTS,
 ];
@@ -102,6 +106,8 @@ pub(crate) type ExpectationTable = Table<
 /// The transactions.
 pub(crate) type TransactionTable =
     Table<u64, Transaction, { size_of::<u64>() }, { size_of::<Transaction>() }>;
+/// What user space has read of requests.
+pub(crate) type LabelTable = Table<u64, Label, { size_of::<u64>() }, { size_of::<Label>() }>;
 type FragmentTable =
     Table<FragmentKey, Fragments, { size_of::<FragmentKey>() }, { size_of::<Fragments>() }>;
 
@@ -129,6 +135,13 @@ impl<K: Pod, V: Pod, const KEY: usize, const VALUE: usize> Table<K, V, KEY, VALU
     pub(crate) fn get(&self, key: &K) -> Option<V> {
         let value = self.map.get(&bytemuck::pod_read_unaligned(bytemuck::bytes_of(key)), 0);
         value.ok().map(|bytes| bytemuck::pod_read_unaligned(&bytes))
+    }
+
+    /// Inserts an entry; one for which there is no room is left out.
+    pub(crate) fn insert(&mut self, key: &K, value: &V) {
+        let key = bytemuck::pod_read_unaligned::<[u8; KEY]>(bytemuck::bytes_of(key));
+        let value = bytemuck::pod_read_unaligned::<[u8; VALUE]>(bytemuck::bytes_of(value));
+        let _ = self.map.insert(key, value, 0);
     }
 
     /// Removes an entry; that it is gone already is no error.
@@ -214,10 +227,12 @@ pub(crate) fn read_counts(directory: &Path) -> Result<Vec<Count>> {
     (0..COUNTERS).map(read).collect()
 }
 
-/// Reads a record; the bytes of the packet follow it.
-pub(crate) fn read_event(bytes: &[u8]) -> Result<Event> {
-    let Some((record, _packet)) = bytes.split_at_checked(size_of::<Event>()) else {
+/// Reads a record, and lends the first bytes of its packet.
+pub(crate) fn read_event(bytes: &[u8]) -> Result<(Event, &[u8])> {
+    let Some((record, packet)) = bytes.split_at_checked(size_of::<Event>()) else {
         bail!("an event of {} bytes is too short", bytes.len());
     };
-    Ok(bytemuck::pod_read_unaligned(record))
+    let event: Event = bytemuck::pod_read_unaligned(record);
+    let captured = packet.len().min(event.captured as usize);
+    Ok((event, packet.get(..captured).unwrap_or_default()))
 }

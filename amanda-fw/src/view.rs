@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use crate::bpffs::PinDirectory;
 use crate::cli::Global;
 use crate::config::{self, HostAddresses};
-use crate::maps::{self, FlowTable, TransactionTable};
+use crate::maps::{self, FlowTable, LabelTable, TransactionTable};
 use crate::output::session::Session;
 use crate::{clock, privileges};
 
@@ -90,8 +90,11 @@ impl View {
             entries.extend(table.entries().filter(|(_, t)| !t.is_expired(&settings, now)));
         }
         entries.sort_by_key(|(_, transaction)| transaction.opened);
-        let session =
-            |(id, transaction)| Session::from(id, &transaction, flows.iter().copied(), now);
+        let labels = LabelTable::open(&self.maps, maps::LABELS)?;
+        let session = |(id, transaction)| {
+            let about = labels.get(&id).map(|label| label.text().to_owned());
+            Session { about, ..Session::from(id, &transaction, flows.iter().copied(), now) }
+        };
         Ok(entries.into_iter().map(session).collect())
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use amanda_fw_common::connect::Service;
 use amanda_fw_common::event::Event;
+use amanda_fw_common::label::Label;
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{self, Receiver};
@@ -18,7 +19,7 @@ use crate::device::{self, Device};
 use crate::events::{self, Message};
 use crate::firewall::{self, Firewall};
 use crate::lock::Lock;
-use crate::maps::{self, TransactionTable};
+use crate::maps::{self, LabelTable, TransactionTable};
 use crate::output::event::EventLines;
 use crate::output::terminal::Terminal;
 use crate::output::wall_clock::WallClock;
@@ -122,6 +123,7 @@ async fn watch(
 ) -> Result<()> {
     let mut aging = Aging::open(pins)?;
     let transactions = TransactionTable::open(&pins.maps(), maps::TRANSACTIONS)?;
+    let mut labels = LabelTable::open(&pins.maps(), maps::LABELS)?;
     let mut interrupt = signal(SignalKind::interrupt()).context("watch for Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("watch for SIGTERM")?;
     let mut sweep = interval(SWEEP);
@@ -138,8 +140,15 @@ async fn watch(
             }
             Some(message) = receiver.recv() => {
                 let line = match message {
-                    Message::Decision(event) => {
-                        lines.line(&event, service_of(&event, &transactions))
+                    Message::Decision(event, about) => {
+                        let line = lines.line(&event, service_of(&event, &transactions));
+                        match about {
+                            Some(about) => {
+                                labels.insert(&event.amanda.transaction, &Label::new(&about));
+                                format!("{line} {about}")
+                            }
+                            None => line,
+                        }
                     }
                     Message::Lost(count) => format!("{count} events lost: the ring was full"),
                 };

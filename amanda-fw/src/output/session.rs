@@ -21,6 +21,8 @@ pub(crate) struct Session {
     pub(crate) transaction: String,
     /// The service that was asked for.
     pub(crate) service: &'static str,
+    /// What the request is about, where it was read: host, disk and level.
+    pub(crate) about: Option<String>,
     /// Who asked.
     pub(crate) initiator: IpAddr,
     /// Who answers.
@@ -74,6 +76,7 @@ impl Session {
         Self {
             transaction: hex(id),
             service: Service::from_number(transaction.service).unwrap_or(Service::Other).name(),
+            about: None,
             initiator: transaction.initiator.ip(),
             responder: transaction.responder.ip(),
             handle: transaction.handle.to_string(),
@@ -94,8 +97,9 @@ impl Session {
             0 | 1 => String::new(),
             silent => format!("  silent {}", units::seconds(silent)),
         };
+        let about = self.about.as_ref().map(|about| format!("  {about}")).unwrap_or_default();
         let head = format!(
-            "{margin}{}  {} > {}  {}  age {}{silent}\n",
+            "{margin}{}{about}  {} > {}  {}  age {}{silent}\n",
             self.service,
             self.initiator,
             self.responder,
