@@ -97,15 +97,16 @@ impl Session {
             0 | 1 => String::new(),
             silent => format!("  silent {}", units::seconds(silent)),
         };
-        let about = self.about.as_ref().map(|about| format!("  {about}")).unwrap_or_default();
-        let head = format!(
-            "{margin}{}{about}  {} > {}  {}  age {}{silent}\n",
-            self.service,
-            self.initiator,
-            self.responder,
-            self.state,
-            units::seconds(self.age_seconds),
-        );
+        let who = format!("{} > {}", self.initiator, self.responder);
+        let how = format!("{}  age {}{silent}", self.state, units::seconds(self.age_seconds));
+        let about = self.about.as_deref().unwrap_or_default();
+        let gap = if about.is_empty() { "" } else { "  " };
+        let head = format!("{margin}{}{gap}{about}  {who}  {how}\n", self.service);
+        let head = if head.len() <= WIDTH || about.is_empty() {
+            head
+        } else {
+            format!("{margin}{}  {who}  {how}\n{margin}  {about}\n", self.service)
+        };
         let streams: Vec<String> = self.streams.iter().map(SessionStream::text).collect();
         head + &wrap(&streams, indent + 2)
     }
@@ -227,6 +228,19 @@ pub(super) mod tests {
     DATA 50093 open 8.0 GiB, MESG 50094 closed 8.0 GiB,
     INDEX 50095 expected 8.0 GiB, STATE -
 ",
+        );
+    }
+
+    #[test]
+    fn what_a_session_is_about_stands_where_there_is_room() {
+        let about = |text: &str| Some(text.to_owned());
+        let short = Session { streams: Vec::new(), about: about("lhost:/a level 0"), ..backup() };
+        check(&short, "  sendbackup  lhost:/a level 0  10.84.0.1 > 10.84.0.2  replied  age 5s\n");
+        let long = Session { about: about("lhost.example.com:/srv/data level 0"), ..short };
+        check(
+            &long,
+            "  sendbackup  10.84.0.1 > 10.84.0.2  replied  age 5s\n    \
+             lhost.example.com:/srv/data level 0\n",
         );
     }
 
