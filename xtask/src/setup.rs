@@ -25,6 +25,8 @@ const TESTS: [&str; 13] = [
     "conntrack",
     "tcpdump",
     "iperf3",
+    "iputils-ping",
+    "bpftool",
     "nmap",
     "util-linux",
     "amanda-client",

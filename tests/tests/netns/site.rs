@@ -8,7 +8,7 @@ use amanda_fw_tests::bench::Bench;
 use amanda_fw_tests::firewall::Firewall;
 use amanda_fw_tests::kernel;
 use amanda_fw_tests::netns::{Namespace, Port, connect};
-use amanda_fw_tests::process;
+use amanda_fw_tests::{process, wait};
 
 /// The host's interface, which is attached to, and the peer's.
 pub(crate) const INTERFACE: &str = "eth0";
@@ -41,7 +41,19 @@ impl Site {
         let port = |namespace, addresses| Port { namespace, interface: INTERFACE, addresses };
         connect(&port(&host, &HOST_PREFIXES), &port(&peer, &PEER_PREFIXES))
             .expect("namespaces can be connected");
-        Self { bench, host, peer }
+        let site = Self { bench, host, peer };
+        site.wait_for_the_wire();
+        site
+    }
+
+    /// Waits until both families get through: a device is up a second before IPv6 believes it.
+    fn wait_for_the_wire(&self) {
+        let is_up = || PEER.iter().all(|address| ping(&self.host, address, ["1", "0.2"]));
+        wait::until("the wire", COMMAND, || Ok(is_up().then_some(()))).expect("the wire comes up");
+        for namespace in [&self.host, &self.peer] {
+            // The neighbours are to be found through the firewall.
+            run(namespace.enter_net_only("ip").args(["neigh", "flush", "dev", INTERFACE]));
+        }
     }
 
     /// Gives both ends of the wire another MTU.
@@ -69,9 +81,7 @@ impl Site {
 
     /// Tells whether an address answers to a ping.
     pub(crate) fn answers(&self, from: &Namespace, address: &str) -> bool {
-        let mut ping = from.enter_net_only("ping");
-        ping.args(["-n", "-c", "2", "-i", "0.2", "-W", "1", address]);
-        process::run(&mut ping, COMMAND).expect("ping can be run").is_success()
+        ping(from, address, ["2", "0.7"])
     }
 }
 
@@ -82,6 +92,13 @@ pub(crate) fn in_mode(mode: &str, config: &str) -> String {
 
 pub(crate) fn endpoint(address: &str, port: u16) -> SocketAddr {
     SocketAddr::new(address.parse::<IpAddr>().expect("an address"), port)
+}
+
+/// Sends so many pings, and waits so many seconds for the last answer.
+fn ping(from: &Namespace, address: &str, [count, patience]: [&str; 2]) -> bool {
+    let mut ping = from.enter_net_only("ping");
+    ping.args(["-n", "-i", "0.2", "-c", count, "-W", patience, address]);
+    process::run(&mut ping, COMMAND).expect("ping can be run").is_success()
 }
 
 fn run(command: &mut Command) -> String {

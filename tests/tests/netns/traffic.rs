@@ -66,12 +66,12 @@ fn the_built_in_config_lets_in_ssh_and_pings() {
 #[ignore = "needs root: network namespaces and BPF"]
 fn what_the_host_begins_is_answered() {
     let site = Site::new();
-    let _firewall = site.firewall(DENY);
+    let firewall = site.firewall(DENY);
     let Site { host, peer, .. } = &site;
     for (here, there) in HOST.into_iter().zip(PEER) {
         Connection::open(host, peer, endpoint(there, 0))
             .and_then(|connection| connection.exchange())
-            .expect("a connection of the host's is answered");
+            .unwrap_or_else(|error| panic!("{error:?}\n{:?}", firewall.account()));
         let (from, to) = (endpoint(here, 4000), endpoint(there, 53));
         let client = sockets::bind(host, from).expect("a port can be bound");
         let server = sockets::bind(peer, to).expect("a port can be bound");
