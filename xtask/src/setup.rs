@@ -19,7 +19,7 @@ const DEBIAN_LLVM: u32 = 22;
 
 const COMPILER: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "rust-web-clippy"];
 
-const TESTS: [&str; 13] = [
+const TESTS: [&str; 15] = [
     "iproute2",
     "nftables",
     "conntrack",
