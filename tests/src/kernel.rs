@@ -158,10 +158,12 @@ pub fn open(sizes: &[(&str, u32)]) -> Result<Ebpf> {
 /// Loads one program of an opened object.
 pub fn load<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a Program> {
     let program = ebpf.program_mut(name).with_context(|| format!("find program {name}"))?;
-    let loaded = match program {
-        Program::Xdp(xdp) => xdp.load(),
-        Program::SchedClassifier(classifier) => classifier.load(),
-        _ => bail!("{name} is neither XDP nor TC"),
+    let loaded = if let Program::Xdp(xdp) = program {
+        xdp.load()
+    } else if let Program::SchedClassifier(classifier) = program {
+        classifier.load()
+    } else {
+        Err(ProgramError::UnexpectedProgramType)
     };
     loaded.with_context(|| format!("load program {name}"))?;
     Ok(program)
@@ -221,10 +223,13 @@ impl Kernel {
             ..TestRunOptions::default()
         };
         let name = hook.program();
-        let ran = match self.ebpf.program(name).with_context(|| format!("find program {name}"))? {
-            Program::Xdp(xdp) => xdp.test_run(options),
-            Program::SchedClassifier(classifier) => classifier.test_run(options),
-            _ => bail!("{name} is neither XDP nor TC"),
+        let program = self.ebpf.program(name).with_context(|| format!("find program {name}"))?;
+        let ran = if let Program::Xdp(xdp) = program {
+            xdp.test_run(options)
+        } else if let Program::SchedClassifier(classifier) = program {
+            classifier.test_run(options)
+        } else {
+            Err(ProgramError::UnexpectedProgramType)
         };
         let result = match ran {
             Err(ProgramError::SyscallError(error))
@@ -279,7 +284,12 @@ impl Kernel {
         self.table("EXPECTATIONS")
     }
 
-    /// Returns the transactions.
+    /// Returns the requests that nobody has answered.
+    pub fn requests(&mut self) -> Result<TransactionTable<'_>> {
+        self.table("REQUESTS")
+    }
+
+    /// Returns the transactions whose request was answered.
     pub fn transactions(&mut self) -> Result<TransactionTable<'_>> {
         self.table("TRANSACTIONS")
     }

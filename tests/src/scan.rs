@@ -4,10 +4,16 @@ use std::{path::Path, process::Command, time::Duration};
 
 use anyhow::{Context, Result};
 
-use crate::{netns::Namespace, process::Child};
+use crate::{
+    netns::Namespace,
+    process::{Child, run},
+};
 
 /// The longest that a scan of every port may take; dropped probes are the slow ones.
 pub const SCAN_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The longest that one echo may take.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// All ports, in nmap's notation.
 pub const ALL_PORTS: &str = "1-65535";
@@ -32,7 +38,15 @@ pub struct ScannedPort {
 
 /// Starts scanning `ports` of `address` (IPv4 or IPv6) from a namespace.
 pub fn start(from: &Namespace, transport: Transport, address: &str, ports: &str) -> Result<Child> {
+    resolve(from, address)?;
     Child::spawn(&mut nmap(from, transport, address, ports))
+}
+
+/// Has the neighbour's link address found, lest the first probes be lost while it is asked for;
+/// whether the echo is answered does not matter.
+fn resolve(from: &Namespace, address: &str) -> Result<()> {
+    let mut ping = from.command(Path::new("ping"));
+    run(ping.args(["-c", "1", "-W", "1", address]), RESOLVE_TIMEOUT).map(drop)
 }
 
 /// Waits for a scan, and returns the ports that nmap lists one by one.
@@ -59,7 +73,7 @@ pub fn open(ports: &[ScannedPort]) -> Vec<u16> {
 
 fn nmap(from: &Namespace, transport: Transport, address: &str, ports: &str) -> Command {
     let mut command = from.command(Path::new("nmap"));
-    command.args(["-n", "-Pn", "-T5", "--min-rate", "10000", "--max-retries", "1", "-oG", "-"]);
+    command.args(["-n", "-Pn", "-T5", "--min-rate", "10000", "--max-retries", "2", "-oG", "-"]);
     command.arg(match transport {
         Transport::Tcp => "-sS",
         Transport::Udp => "-sU",

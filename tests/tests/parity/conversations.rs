@@ -248,6 +248,29 @@ fn large_replies_in_fragments() {
 
 #[test]
 #[ignore = "needs root: BPF"]
+fn fragments_of_both_families_in_turn() {
+    let mut pair = Pair::new();
+    let talks = [Talk::recovery(0), Talk::recovery(1)];
+    for device in devices() {
+        pair.clear();
+        let requests = talks.map(|talk| talk.says(&"x".repeat(3000)).fragments(5, 1480));
+        let segment = frames::tcp(talks[0].initiator, talks[0].responder, SYN);
+        for (fragments, expected) in [(0, Reason::Control), (1, Reason::Fragment)] {
+            for request in &requests {
+                // What the packet before was must not matter.
+                pair.meets(device[1], &segment);
+                assert_eq!(
+                    pair.meets(device[1], &request[fragments]),
+                    Some(expected),
+                    "{device:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs root: BPF"]
 fn a_dump_behind_vlan_tags() {
     let mut pair = Pair::new();
     let talk = Talk::backup(0);

@@ -37,11 +37,12 @@ pub(crate) const DEVICES: [Device; 4] = [
 ];
 
 /// Sizes of tables that are never filled here, small since each look at one walks all of it.
-pub(crate) const SIZES: [(&str, u32); 5] = [
+pub(crate) const SIZES: [(&str, u32); 6] = [
     ("FLOWS", 1024),
     ("EMBRYOS", 2048),
     ("FRAGMENTS", 2048),
     ("EXPECTATIONS", 1024),
+    ("REQUESTS", 2048),
     ("TRANSACTIONS", 1024),
 ];
 
@@ -138,10 +139,8 @@ impl Pair {
         update(&mut self.tables.embryos, |flow| age_flow(flow, time));
         update(&mut self.tables.fragments, |f| f.expires -= time);
         update(&mut self.tables.expectations, |e| e.expires -= time);
-        update(&mut self.tables.transactions, |t| {
-            t.opened -= time;
-            t.seen -= time;
-        });
+        update(&mut self.tables.requests, |request| age_transaction(request, time));
+        update(&mut self.tables.transactions, |transaction| age_transaction(transaction, time));
         self.write_kernel();
     }
 
@@ -171,6 +170,7 @@ impl Pair {
             kernel.embryos()?.replace(tables.embryos.iter())?;
             kernel.fragments()?.replace(tables.fragments.iter())?;
             kernel.expectations()?.replace(tables.expectations.iter())?;
+            kernel.requests()?.replace(tables.requests.iter())?;
             kernel.transactions()?.replace(tables.transactions.iter())
         };
         write().expect("the tables can be written");
@@ -192,9 +192,11 @@ impl Pair {
                 kernel.expectations()?.entries()?;
             let timeless = |e: &mut Expectation| e.expires = 0;
             differ(&mut text, "expectation", expectations, &tables.expectations, timeless);
+            let requests = kernel.requests()?.entries()?;
+            differ(&mut text, "request", requests, &tables.requests, timeless_transaction);
             let transactions = kernel.transactions()?.entries()?;
-            let timeless = |t: &mut Transaction| (t.opened, t.seen) = (0, 0);
-            differ(&mut text, "transaction", transactions, &tables.transactions, timeless);
+            let memory = &tables.transactions;
+            differ(&mut text, "transaction", transactions, memory, timeless_transaction);
             anyhow::Ok(())
         };
         compare().expect("the tables can be read");
@@ -264,6 +266,15 @@ fn age_flow(flow: &mut Flow, time: u64) {
 
 fn timeless_flow(flow: &mut Flow) {
     (flow.seen, flow.started) = (0, 0);
+}
+
+fn age_transaction(transaction: &mut Transaction, time: u64) {
+    transaction.opened -= time;
+    transaction.seen -= time;
+}
+
+fn timeless_transaction(transaction: &mut Transaction) {
+    (transaction.opened, transaction.seen) = (0, 0);
 }
 
 fn update<K: Copy + Eq + Hash, V: Copy>(table: &mut MemoryTable<K, V>, change: impl Fn(&mut V)) {
