@@ -169,7 +169,8 @@ impl Tables for KernelTables {
             return false;
         };
         // SAFETY: the kernel keeps an entry's memory while the program runs.
-        TRANSACTIONS.insert(id, unsafe { &*request }, 0).is_ok()
+        let request: &Transaction = unsafe { &*request };
+        TRANSACTIONS.insert(id, request, 0).is_ok()
     }
 
     #[inline(always)]

@@ -15,7 +15,7 @@ const UNIT: &str = "unit and dialogues";
 /// What `--tier` calls [`UNIT`].
 const UNIT_SHORT: &str = "unit";
 /// The order of the privileged tiers, from the cheapest to the dearest; others follow.
-const ORDER: [&str; 4] = ["verifier", "parity", "netns", "amanda"];
+const ORDER: [&str; 5] = ["verifier", "parity", "netns", "oracle", "amanda"];
 const NOT_ROOT: &str = "it loads BPF programs and makes network namespaces, which takes root";
 
 /// The options of `cargo xtask test`.

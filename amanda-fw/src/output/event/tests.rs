@@ -25,15 +25,18 @@ fn check(event: &Event, service: Option<Service>, expected: &str) {
 }
 
 fn event(kind: EventKind, reason: Reason, protocol: u8, source: u16, destination: u16) -> Event {
-    let mut event = Event::default();
-    event.time = 45_065 * SECOND + 123_000_000;
-    (event.source, event.source_port) = (SERVER, source);
-    (event.destination, event.destination_port) = (CLIENT, destination);
-    event.kind = kind.number();
-    event.way = Way::In as u8;
-    event.reason = reason.number();
-    event.protocol = protocol;
-    event
+    Event {
+        time: 45_065 * SECOND + 123_000_000,
+        source: SERVER,
+        source_port: source,
+        destination: CLIENT,
+        destination_port: destination,
+        kind: kind.number(),
+        way: Way::In as u8,
+        reason: reason.number(),
+        protocol,
+        ..Event::default()
+    }
 }
 
 fn syn(reason: Reason, port: u16) -> Event {
@@ -150,9 +153,7 @@ fn icmp_shows_its_type_and_other_protocols_their_number() {
 
 #[test]
 fn a_packet_without_a_readable_header_shows_its_length() {
-    let mut event = Event::default();
-    event.reason = Reason::MalformedIp.number();
-    event.length = 60;
+    let event = Event { reason: Reason::MalformedIp.number(), length: 60, ..Event::default() };
     check(&event, None, "00:00:00.000 eth0 in  drop   malformed-ip           60 bytes");
 }
 
