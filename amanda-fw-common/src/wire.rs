@@ -162,6 +162,7 @@ impl Packet {
         self.icmp = Icmp::None;
         self.icmp_type = 0;
         self.fragment = Fragment::Whole;
+        self.fragment_protocol = 0;
     }
 
     /// Returns the length of the IP payload, in bytes.

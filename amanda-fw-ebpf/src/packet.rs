@@ -1,15 +1,11 @@
 //! The only place that touches packet memory.
 
-use amanda_fw_common::frame::Frame;
+use amanda_fw_common::frame::{Frame, MAX_OFFSET};
 use amanda_fw_common::text::{TEXT_LENGTH, Text};
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use aya_ebpf::helpers::generated::{bpf_skb_load_bytes, bpf_skb_pull_data, bpf_xdp_get_buff_len};
 use aya_ebpf::programs::{TcContext, XdpContext};
-
-/// Headers are read up to this offset: Ethernet with tags, IPv6 and its extension headers. The
-/// verifier wants a bound.
-const MAX_OFFSET: usize = 1023;
 
 /// A text ends before this offset: it begins at MAX_OFFSET and 8 at the most.
 const MAX_TEXT_OFFSET: usize = 2047;
@@ -134,6 +130,9 @@ impl Frame for TcFrame<'_> {
     #[inline(always)]
     fn read_text(&self, at: usize, length: usize, text: &mut Text) {
         let words = text.cleared_words();
+        if length == 0 {
+            return;
+        }
         // The last bit of the length is lost to the bound that the verifier can see: 1 to 256.
         let length = (length.wrapping_sub(1) & (TEXT_LENGTH - 1)) + 1;
         // SAFETY: `words` holds TEXT_LENGTH bytes and one word more; the helper checks the packet.

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use aya::maps::{MapData, PerfEventArray};
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::tc::{SchedClassifierLink, TcAttachOptions};
@@ -94,7 +94,9 @@ impl Firewall {
     fn attach_both(&mut self, device: &Device, mode: Mode, directory: &Path) -> Result<Mode> {
         self.attach_tc(device, TcAttachType::Egress, directory)?;
         let chosen = if mode == Mode::Auto { device.best_mode() } else { mode };
+        let is_ours = self.free_xdp(device, chosen, directory)?;
         let attached = match chosen {
+            Mode::Xdp | Mode::XdpGeneric if device.has_xdp && !is_ours => Err(other_xdp(device)),
             Mode::Xdp => self.attach_xdp(device, XdpMode::Driver, directory, XDP),
             Mode::XdpGeneric => self.attach_xdp(device, XdpMode::Skb, directory, XDP_GENERIC),
             Mode::Tc | Mode::Auto => self.attach_tc(device, TcAttachType::Ingress, directory),
@@ -110,6 +112,22 @@ impl Firewall {
         Ok(taken)
     }
 
+    /// Takes our own program off the other kind of XDP, since a device has one kind at a time, and
+    /// tells whether there was a program of ours; TC guards the device meanwhile.
+    fn free_xdp(&mut self, device: &Device, chosen: Mode, directory: &Path) -> Result<bool> {
+        let other = match chosen {
+            Mode::Xdp => XDP_GENERIC,
+            Mode::XdpGeneric => XDP,
+            Mode::Tc | Mode::Auto => return Ok(true),
+        };
+        let is_ours = [XDP, XDP_GENERIC].iter().any(|pin| directory.join(pin).exists());
+        if directory.join(other).exists() {
+            self.attach_tc(device, TcAttachType::Ingress, directory)?;
+            remove_pin(&device.name, directory, other)?;
+        }
+        Ok(is_ours)
+    }
+
     fn program(&mut self, name: &str) -> Result<&mut Program> {
         self.ebpf.program_mut(name).with_context(|| format!("find program {name}"))
     }
@@ -122,13 +140,6 @@ impl Firewall {
         pin: &str,
     ) -> Result<()> {
         let pin = directory.join(pin);
-        if device.has_xdp && !pin.exists() {
-            bail!(
-                "{0} has an XDP program already (`ip link show {0}` tells which); \
-                 take it off, or attach with --mode tc",
-                device.name
-            );
-        }
         // Frames of more than one piece are handed to programs that say so since 5.18.
         let name = if is_at_least(5, 18) { "xdp_ingress_frags" } else { "xdp_ingress" };
         let program: &mut Xdp = self.program(name)?.try_into().context("use it for XDP")?;
@@ -211,6 +222,14 @@ fn pin_link(link: FdLink, pin: &Path) -> Result<()> {
         return Ok(());
     }
     link.pin(pin).map(drop).with_context(|| format!("pin the link as {}", pin.display()))
+}
+
+fn other_xdp(device: &Device) -> anyhow::Error {
+    anyhow!(
+        "{0} has an XDP program already (`ip link show {0}` tells which); \
+         take it off, or attach with --mode tc",
+        device.name
+    )
 }
 
 fn no_link() -> anyhow::Error {

@@ -14,7 +14,7 @@ use amanda_fw_common::{
     rules::{Rule, Way},
     settings::Settings,
     transaction::Transaction,
-    verdict::{COUNTERS, Count, Verdict},
+    verdict::{Count, Verdict},
     wire::Link,
 };
 use anyhow::{Context, Result, bail, ensure};
@@ -294,19 +294,16 @@ impl Kernel {
         self.table("TRANSACTIONS")
     }
 
-    /// Sums each counter over all CPUs.
-    pub fn counts(&self) -> Result<Vec<Count>> {
+    /// Sums a counter over all CPUs.
+    pub fn count(&self, number: u8) -> Result<Count> {
         let map = self.ebpf.map("COUNTERS").context("find map COUNTERS")?;
         let array = PerCpuArray::<_, [u64; 2]>::try_from(map)?;
-        let sum = |index| {
-            let values = array.get(&index, 0).context("read a counter")?;
-            let add = |sum: Count, [packets, bytes]: &[u64; 2]| Count {
-                packets: sum.packets + packets,
-                bytes: sum.bytes + bytes,
-            };
-            Ok(values.iter().fold(Count::default(), add))
+        let values = array.get(&number.into(), 0).context("read a counter")?;
+        let add = |sum: Count, [packets, bytes]: &[u64; 2]| Count {
+            packets: sum.packets + packets,
+            bytes: sum.bytes + bytes,
         };
-        (0..COUNTERS).map(sum).collect()
+        Ok(values.iter().fold(Count::default(), add))
     }
 
     fn map_mut(&mut self, name: &str) -> Result<&mut maps::Map> {

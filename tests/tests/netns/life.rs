@@ -102,6 +102,21 @@ fn a_new_loader_may_choose_another_kind_of_xdp() {
 
 #[test]
 #[ignore = "needs root: network namespaces and BPF"]
+fn a_take_over_that_fails_leaves_the_firewall_on() {
+    let site = Site::new();
+    let (loader, other) = (loader(&site, DENY), loader(&site, DENY));
+    kill(attach(&loader, &["--mode", "tc", INTERFACE]));
+    // A stranger's XDP program, for which the new mode cannot be had.
+    let stranger = attach(&other, &["--mode", "xdp", INTERFACE]);
+    let refused = loader.run(&["attach", "--mode", "xdp", INTERFACE]).expect("it can be run");
+    assert!(!refused.is_success(), "{refused}");
+    end(stranger);
+    assert!(!is_open(&site), "the firewall of the loader before is off: {refused}");
+    run(&loader, &["detach"]);
+}
+
+#[test]
+#[ignore = "needs root: network namespaces and BPF"]
 fn a_device_without_a_link_header_has_programs_of_its_own() {
     let site = Site::new();
     let loader = loader(&site, DENY);

@@ -250,7 +250,7 @@ fn large_replies_in_fragments() {
 #[ignore = "needs root: BPF"]
 fn fragments_of_both_families_in_turn() {
     let mut pair = Pair::new();
-    let talks = [Talk::recovery(0), Talk::recovery(1)];
+    let talks = [Talk::backup(0), Talk::backup(1)];
     for device in devices() {
         pair.clear();
         let requests = talks.map(|talk| talk.says(&"x".repeat(3000)).fragments(5, 1480));
@@ -258,9 +258,9 @@ fn fragments_of_both_families_in_turn() {
         for (fragments, expected) in [(0, Reason::Control), (1, Reason::Fragment)] {
             for request in &requests {
                 // What the packet before was must not matter.
-                pair.meets(device[1], &segment);
+                pair.meets(device[0], &segment);
                 assert_eq!(
-                    pair.meets(device[1], &request[fragments]),
+                    pair.meets(device[0], &request[fragments]),
                     Some(expected),
                     "{device:?}"
                 );

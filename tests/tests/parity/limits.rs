@@ -8,7 +8,7 @@ use amanda_fw_common::verdict::Reason;
 use amanda_fw_tests::frames::{self, ACK, Packet, SYN, SYN_ACK};
 use amanda_fw_tests::kernel::Hook;
 
-use crate::pair::{CLIENT, Pair, SIZES, STRANGER, ip, settings};
+use crate::pair::{CLIENT, Pair, STRANGER, ip, settings};
 use crate::talk::Talk;
 
 const SECOND: u64 = 1_000_000_000;
@@ -99,7 +99,7 @@ fn full_tables_take_no_more() {
         ..MemoryTables::default()
     };
     let sizes = [("FLOWS", 4), ("EXPECTATIONS", 2), ("TRANSACTIONS", 3)];
-    let mut pair = Pair::with(settings(), tables, &sizes);
+    let mut pair = Pair::sized(tables, &sizes);
     let talk = Talk::backup(0);
     for sequence in 0..5 {
         let talk = Talk { sequence, ..talk };
@@ -134,7 +134,7 @@ fn impatient() -> Pair {
     let mut settings = settings();
     settings.timeouts = timeouts;
     (settings.expectation_timeout, settings.transaction_timeout) = (SILENCE, SILENCE);
-    Pair::with(settings, MemoryTables::default(), &SIZES)
+    Pair::with(settings)
 }
 
 /// Returns such a pair on the client, after a reply that announced three streams.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::{Debug, Write};
 use std::hash::Hash;
+use std::sync::{Mutex, PoisonError};
 
 use amanda_fw_common::addr::Network;
 use amanda_fw_common::datapath::{self, Arrival};
@@ -14,7 +15,7 @@ use amanda_fw_common::rules::{ANY_TYPE, Rule, Way, role};
 use amanda_fw_common::settings::Settings;
 use amanda_fw_common::tables::Table;
 use amanda_fw_common::transaction::Transaction;
-use amanda_fw_common::verdict::{COUNTERS, Counter, Reason};
+use amanda_fw_common::verdict::{COUNTERS, Count, Counter, Reason};
 use amanda_fw_common::wire::{Link, Packet};
 use amanda_fw_tests::frames::{self, ICMP, ICMPV6, TCP, UDP};
 use amanda_fw_tests::kernel::{Hook, Kernel, now};
@@ -37,7 +38,7 @@ pub(crate) const DEVICES: [Device; 4] = [
 ];
 
 /// Sizes of tables that are never filled here, small since each look at one walks all of it.
-pub(crate) const SIZES: [(&str, u32); 6] = [
+const SIZES: [(&str, u32); 6] = [
     ("FLOWS", 1024),
     ("EMBRYOS", 2048),
     ("FRAGMENTS", 2048),
@@ -46,6 +47,9 @@ pub(crate) const SIZES: [(&str, u32); 6] = [
     ("TRANSACTIONS", 1024),
 ];
 
+/// Programs that no test uses now: loading them takes longer than most tests.
+static IDLE: Mutex<Vec<Kernel>> = Mutex::new(Vec::new());
+
 /// Lists the kinds of devices that this kernel has.
 pub(crate) fn devices() -> impl Iterator<Item = Device> {
     DEVICES.into_iter().filter(|device| device.iter().all(|hook| hook.is_there()))
@@ -53,7 +57,9 @@ pub(crate) fn devices() -> impl Iterator<Item = Device> {
 
 /// A firewall in the kernel and its twin in memory, which must agree after each frame.
 pub(crate) struct Pair {
-    kernel: Kernel,
+    // Nothing once it was given back.
+    kernel: Option<Kernel>,
+    is_lent: bool,
     settings: Settings,
     tables: MemoryTables,
     /// Bytes of the packets, by the number of their reason.
@@ -65,24 +71,42 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    /// Loads the programs, and gives both the same settings, rules and roles.
+    /// Gives both the usual settings, rules and roles.
     pub(crate) fn new() -> Self {
-        Self::with(settings(), MemoryTables::default(), &SIZES)
+        Self::with(settings())
     }
 
-    /// Does so with other settings, and other sizes of the tables.
-    pub(crate) fn with(settings: Settings, tables: MemoryTables, sizes: &[(&str, u32)]) -> Self {
-        let mut kernel = Kernel::load(sizes).unwrap_or_else(|error| panic!("{error:?}"));
-        let tables = MemoryTables { rules: rules(), roles: roles(), ..tables };
-        let mut settings = settings;
+    /// Gives both other settings.
+    pub(crate) fn with(settings: Settings) -> Self {
+        let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let kernel = idle.unwrap_or_else(|| load(&SIZES));
+        let mut pair = Self::of(kernel, settings, MemoryTables::default());
+        pair.is_lent = true;
+        pair.clear();
+        pair
+    }
+
+    /// Loads the programs over tables of other sizes.
+    pub(crate) fn sized(tables: MemoryTables, sizes: &[(&str, u32)]) -> Self {
+        Self::of(load(sizes), settings(), tables)
+    }
+
+    fn of(mut kernel: Kernel, mut settings: Settings, tables: MemoryTables) -> Self {
+        let mut tables = MemoryTables { rules: rules(), roles: roles(), ..tables };
         settings.rules = tables.rules.len().try_into().expect("a few rules");
         kernel.configure(&settings, &tables.rules, &tables.roles).expect("the maps can be filled");
-        let bytes = [0; COUNTERS as usize];
-        Self { kernel, settings, tables, bytes, seen: 0, refused: 0 }
+        let mut bytes = [0; COUNTERS as usize];
+        for (number, (packets, bytes)) in (0..).zip(tables.counters.iter_mut().zip(&mut bytes)) {
+            let count = kernel.count(number).expect("a counter can be read");
+            (*packets, *bytes) = (count.packets, count.bytes);
+        }
+        let kernel = Some(kernel);
+        Self { kernel, is_lent: false, settings, tables, bytes, seen: 0, refused: 0 }
     }
 
     /// Forgets all flows, transactions and expectations, but not what was counted.
     pub(crate) fn clear(&mut self) {
+        self.check_counters();
         self.tables = MemoryTables {
             rules: self.tables.rules.clone(),
             roles: self.tables.roles.clone(),
@@ -107,27 +131,24 @@ impl Pair {
     /// Returns nothing where the kernel does not take the frame.
     #[track_caller]
     pub(crate) fn meets_frame(&mut self, hook: Hook, frame: &[u8]) -> Option<Reason> {
-        let Some(answer) = self.kernel.run(hook, frame).expect("the program can be run") else {
+        let Some(answer) = self.kernel().run(hook, frame).expect("the program can be run") else {
             self.refused += 1;
             return None;
         };
         self.seen += 1;
         let before = self.tables.counters;
         let reason = self.decide(hook, frame);
-        let (packets, bytes) = self.kernel_counts();
+        let counted = self.counted_otherwise(grown(&before, &self.tables.counters));
         let told = format!(
-            "\n{hook:?}, {} bytes: {}\nkernel: {:?}, {}\nmemory: {:?}, {}\n",
+            "\n{hook:?}, {} bytes: {}\nkernel: {:?}\nmemory: {:?}, {reason}\n{counted}",
             frame.len(),
             hex(frame),
             answer.verdict,
-            increments(&before, &packets),
             reason.verdict(),
-            increments(&before, &self.tables.counters),
         );
         assert_eq!(answer.verdict, reason.verdict(), "verdicts differ{told}");
         assert!(answer.bytes == frame, "bytes were changed to {}{told}", hex(&answer.bytes));
-        assert!(packets == self.tables.counters, "counters differ{told}");
-        assert!(bytes == self.bytes, "counted bytes differ{told}");
+        assert!(counted.is_empty(), "counters differ{told}");
         let difference = self.difference();
         assert!(difference.is_empty(), "tables differ{told}{difference}");
         Some(reason)
@@ -157,14 +178,34 @@ impl Pair {
         decision.reason()
     }
 
-    fn kernel_counts(&self) -> ([u64; COUNTERS as usize], [u64; COUNTERS as usize]) {
-        let counts = self.kernel.counts().expect("the counters can be read");
-        let at = |index: usize| counts[index];
-        (std::array::from_fn(|i| at(i).packets), std::array::from_fn(|i| at(i).bytes))
+    /// Checks every counter; after a frame only those are checked that it was to change.
+    #[track_caller]
+    fn check_counters(&self) {
+        let counted = self.counted_otherwise(0..COUNTERS as u8);
+        assert!(counted.is_empty(), "counters differ after the last frames:\n{counted}");
+    }
+
+    /// Tells which of some counters the two have differently.
+    fn counted_otherwise(&self, numbers: impl Iterator<Item = u8>) -> String {
+        let mut text = String::new();
+        for number in numbers {
+            let index = usize::from(number);
+            let memory = Count { packets: self.tables.counters[index], bytes: self.bytes[index] };
+            let kernel = self.kernel().count(number).expect("a counter can be read");
+            if kernel != memory {
+                let _ = writeln!(text, "{}: kernel {kernel:?}, memory {memory:?}", name(number));
+            }
+        }
+        text
+    }
+
+    fn kernel(&self) -> &Kernel {
+        self.kernel.as_ref().expect("it is given back last")
     }
 
     fn write_kernel(&mut self) {
         let Self { kernel, tables, .. } = self;
+        let kernel = kernel.as_mut().expect("it is given back last");
         let mut write = || {
             kernel.flows()?.replace(tables.flows.iter())?;
             kernel.embryos()?.replace(tables.embryos.iter())?;
@@ -179,6 +220,7 @@ impl Pair {
     /// Tells what the two remember differently, but for times, which are no two the same.
     fn difference(&mut self) -> String {
         let Self { kernel, tables, .. } = self;
+        let kernel = kernel.as_mut().expect("it is given back last");
         let mut text = String::new();
         let mut compare = || {
             let flows = kernel.flows()?.entries()?;
@@ -202,6 +244,22 @@ impl Pair {
         compare().expect("the tables can be read");
         text
     }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        self.check_counters();
+        if self.is_lent {
+            IDLE.lock().unwrap_or_else(PoisonError::into_inner).extend(self.kernel.take());
+        }
+    }
+}
+
+fn load(sizes: &[(&str, u32)]) -> Kernel {
+    Kernel::load(sizes).unwrap_or_else(|error| panic!("{error:?}"))
 }
 
 /// Returns settings with a range of streams, and without a limit to events.
@@ -306,12 +364,13 @@ fn differ<K: Copy + Eq + Hash + Debug, V: Copy + PartialEq + Debug>(
     }
 }
 
-/// Names what was counted between two readings.
-fn increments(before: &[u64], after: &[u64]) -> String {
-    let grown = (0_u8..).zip(before.iter().zip(after)).filter(|(_, (b, a))| b != a);
-    let name = |number: u8| {
-        let reason = Reason::from_number(number).map(Reason::name);
-        reason.or(Counter::from_number(number).map(Counter::name)).unwrap_or("nothing known")
-    };
-    grown.map(|(number, _)| name(number)).collect::<Vec<_>>().join(", ")
+/// Lists the counters that have grown.
+fn grown(before: &[u64], after: &[u64]) -> impl Iterator<Item = u8> {
+    let changes: Vec<bool> = before.iter().zip(after).map(|(b, a)| b != a).collect();
+    (0..).zip(changes).filter_map(|(number, has_grown)| has_grown.then_some(number))
+}
+
+fn name(counter: u8) -> &'static str {
+    let reason = Reason::from_number(counter).map(Reason::name);
+    reason.or(Counter::from_number(counter).map(Counter::name)).unwrap_or("a counter of no name")
 }
