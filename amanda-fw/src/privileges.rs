@@ -24,6 +24,17 @@ pub(crate) fn check() -> Result<()> {
     bail!("this needs {}; run it as root, for example with sudo", missing.join(" and "))
 }
 
+/// Fails where the kernel takes no BTF, by which the verifier knows the programs' functions.
+pub(crate) fn check_btf() -> Result<()> {
+    if aya::features().btf().is_some_and(|btf| btf.btf_func_global()) {
+        return Ok(());
+    }
+    bail!(
+        "this kernel takes no BTF, which the programs need; boot one that does \
+         (CONFIG_DEBUG_INFO_BTF, as in Debian's since 5.10)"
+    )
+}
+
 /// Lets maps take the memory that they need: kernels before 5.11 count it against a limit.
 pub(crate) fn raise_memlock() {
     let unlimited = Rlimit { current: None, maximum: None };

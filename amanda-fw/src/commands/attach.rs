@@ -36,6 +36,7 @@ pub(crate) fn run(args: &AttachArgs, global: &Global) -> Result<()> {
     let config = config::load(global.config.as_deref())?;
     let ruleset = config::compile(&config, &HostAddresses::read()?)?;
     privileges::check()?;
+    privileges::check_btf()?;
     privileges::raise_memlock();
     let _lock = Lock::take(&global.bpffs)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
