@@ -224,6 +224,9 @@ fn port(number: Token, first: bool, range: PortRange) -> Result<u16, Refusal> {
     }
 }
 
+/// Stands in a layout for a name that no stream has, lest it vanish from the front of the line.
+const UNKNOWN_STREAM: u8 = 15;
+
 /// Finds a stream's number by its first and third letter, which tell all the names apart; a table
 /// keeps the verifier from following six names through every place in the line.
 #[inline(always)]
@@ -247,7 +250,7 @@ fn stream_number(name: Token) -> u8 {
     let [word, high] = name.words();
     match NAMES.get(slot(word)) {
         Some(&(known, number)) if known == word && high == 0 => number as u8,
-        _ => 0,
+        _ => UNKNOWN_STREAM,
     }
 }
 
@@ -287,7 +290,7 @@ mod tests {
             assert_eq!(stream_number(Token::of(stream.name())), stream.number(), "{stream}");
         }
         for other in ["DATAFD", "data", "DAT", "X", "METADATA", "STATE2"] {
-            assert_eq!(stream_number(Token::of(other)), 0, "{other}");
+            assert_eq!(stream_number(Token::of(other)), UNKNOWN_STREAM, "{other}");
         }
     }
 
@@ -389,6 +392,8 @@ mod tests {
         refuses(Sendbackup, "CONNECT DATA 2001 DATA 2002 INDEX 2003\n", Refusal::Layout);
         refuses(Sendbackup, "CONNECT METADATA 2001 MESG 2002 INDEX 2003\n", Refusal::Layout);
         refuses(Amidxtaped, "CONNECT CTL 2001\n", Refusal::Layout);
+        refuses(Amindexd, "CONNECT X 2001 MESG 2002\n", Refusal::Layout);
+        refuses(Amindexd, "CONNECT X 2001\n", Refusal::Layout);
         refuses(Service::Noop, "CONNECT DATA 2001 MESG 2002 INDEX 2003\n", Refusal::Service);
     }
 

@@ -311,19 +311,31 @@ impl Path<'_> {
             && quoted.source.addr == self.packet.destination.addr
         {
             let (key, _) = FlowKey::new(quoted.protocol, quoted.source, quoted.destination);
-            let (timeouts, now) = (&self.settings.timeouts, self.now);
-            let is_live = |flow: &mut Flow| {
-                flow.transaction != 0 || !flow.is_expired(quoted.protocol, timeouts, now)
-            };
-            if tables.flows().get(&key).is_some_and(is_live)
-                || tables.embryos().get(&key).is_some_and(is_live)
-            {
+            if self.is_live(tables, &key, quoted.protocol) {
                 *decision = Decision::new(Reason::Related);
                 return Known::Decided;
             }
         }
         *decision = self.decide_unsolicited();
         Known::Decided
+    }
+
+    /// Tells whether a flow, or another of its transaction, was seen lately enough.
+    #[inline(always)]
+    fn is_live<T: Tables>(&self, tables: &mut T, key: &FlowKey, protocol: u8) -> bool {
+        let (timeouts, now) = (&self.settings.timeouts, self.now);
+        let (transaction, timeout) = match tables.flows().get(key) {
+            Some(flow) if flow.is_expired(protocol, timeouts, now) => {
+                (flow.transaction, flow.timeout(protocol, timeouts))
+            }
+            Some(_) => return true,
+            None => {
+                let embryo = tables.embryos().get(key);
+                return embryo.is_some_and(|flow| !flow.is_expired(protocol, timeouts, now));
+            }
+        };
+        let transaction = tables.transactions().get(&transaction);
+        transaction.is_some_and(|t| now.saturating_sub(t.seen) <= timeout)
     }
 
     /// Decides what answers nothing: never let in, let out as the policy says.
@@ -465,6 +477,9 @@ impl Path<'_> {
         };
         if silent > flow.timeout(self.packet.protocol, &self.settings.timeouts) {
             return Tracked::Expired;
+        }
+        if flow.is_over() && self.packet.segment().is_some_and(TcpFlags::is_open) {
+            return Tracked::Over;
         }
         self.advance(flow, forward, decision, note);
         Tracked::Belongs

@@ -265,6 +265,8 @@ fn request<T: Tables>(
         known.seen = now;
         return;
     }
+    // One of the same name is expired, or another's whose name happens to be the same.
+    tables.transactions().remove(&id);
     // An entry is filled where it lies, since the kernel's stack has no room for it. Until it is,
     // it is nobody's.
     if tables.requests().insert(&id, &Transaction::EMPTY).is_err() {
