@@ -14,6 +14,8 @@ use crate::{build_ebpf, ci, process, setup, workspace};
 const UNIT: &str = "unit and dialogues";
 /// What `--tier` calls [`UNIT`].
 const UNIT_SHORT: &str = "unit";
+/// Every seed and crasher through the fuzz targets; they are a workspace of their own.
+const SEEDS: &str = "seeds";
 /// The order of the privileged tiers, from the cheapest to the dearest; others follow.
 const ORDER: [&str; 5] = ["verifier", "parity", "netns", "oracle", "amanda"];
 const NOT_ROOT: &str = "it loads BPF programs and makes network namespaces, which takes root";
@@ -21,7 +23,7 @@ const NOT_ROOT: &str = "it loads BPF programs and makes network namespaces, whic
 /// The options of `cargo xtask test`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Runs this tier only; repeatable: unit, verifier, parity, netns, amanda, ..
+    /// Runs this tier only; repeatable: unit, seeds, verifier, parity, netns, oracle, amanda
     #[arg(long = "tier", value_name = "NAME")]
     tiers: Vec<String>,
     /// Leaves the lints out
@@ -59,11 +61,14 @@ fn set_up() -> Result<()> {
 
 /// Keeps the tiers that `wanted` names, or all when it names none.
 fn select(privileged: &[String], wanted: &[String]) -> Result<Vec<String>> {
-    let mut tiers = vec![UNIT.to_string()];
+    let mut tiers = vec![UNIT.to_string(), SEEDS.to_string()];
     tiers.extend_from_slice(privileged);
     for name in wanted {
         if !tiers.iter().any(|tier| is_called(tier, name)) {
-            bail!("no tier is called {name}; there are: {UNIT_SHORT} {}", privileged.join(" "));
+            bail!(
+                "no tier is called {name}; there are: {UNIT_SHORT} {SEEDS} {}",
+                privileged.join(" ")
+            );
         }
     }
     tiers.retain(|tier| wanted.is_empty() || wanted.iter().any(|name| is_called(tier, name)));
@@ -143,6 +148,9 @@ fn counts(tier: &str, privileged: &[String]) -> Result<Counts> {
         let privileged: Vec<&str> = privileged.iter().map(String::as_str).collect();
         return run_tests(&mut unit_tests(), &privileged);
     }
+    if tier == SEEDS {
+        return run_tests(&mut seed_tests(), &[]);
+    }
     if !process::is_root() {
         return skip(tier);
     }
@@ -154,6 +162,15 @@ fn counts(tier: &str, privileged: &[String]) -> Result<Counts> {
 fn unit_tests() -> Command {
     let mut cargo = process::host_crates("test");
     cargo.arg("--no-fail-fast");
+    cargo
+}
+
+fn seed_tests() -> Command {
+    let mut cargo = process::host_cargo();
+    let folder = workspace::root().join("tests/fuzz");
+    cargo.args(["test", "--locked", "--no-fail-fast", "--manifest-path"]);
+    cargo.arg(folder.join("Cargo.toml"));
+    cargo.arg("--target-dir").arg(workspace::target().join("fuzz"));
     cargo
 }
 
@@ -207,7 +224,7 @@ mod tests {
 
     #[test]
     fn every_tier_runs_when_none_is_named() {
-        check(&[], &[UNIT, "parity", "netns"]);
+        check(&[], &[UNIT, SEEDS, "parity", "netns"]);
     }
 
     #[test]
