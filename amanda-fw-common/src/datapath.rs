@@ -199,8 +199,7 @@ pub fn decide_new<T: Tables>(
 /// Reads the first bytes of a control flow's datagram.
 #[inline(always)]
 pub fn read_text<F: Frame + ?Sized>(frame: &F, packet: &Packet, text: &mut Text) {
-    const UDP_LENGTH: usize = 8;
-    let at = packet.transport.wrapping_add(UDP_LENGTH);
+    let at = packet.payload();
     let length = packet.end.saturating_sub(at).min(TEXT_LENGTH);
     frame.read_text(at, length, text);
 }
@@ -334,8 +333,14 @@ impl Path<'_> {
                 return embryo.is_some_and(|flow| !flow.is_expired(protocol, timeouts, now));
             }
         };
+        self.is_moving(tables, transaction, timeout)
+    }
+
+    /// Tells whether a transaction has moved within a time, which keeps its silent streams.
+    #[inline(always)]
+    fn is_moving<T: Tables>(&self, tables: &mut T, transaction: u64, timeout: u64) -> bool {
         let transaction = tables.transactions().get(&transaction);
-        transaction.is_some_and(|t| now.saturating_sub(t.seen) <= timeout)
+        transaction.is_some_and(|t| self.now.saturating_sub(t.seen) <= timeout)
     }
 
     /// Decides what answers nothing: never let in, let out as the policy says.
@@ -429,16 +434,22 @@ impl Path<'_> {
         if flow.is_expired(self.packet.protocol, &self.settings.timeouts, self.now) {
             return Tracked::Expired;
         }
-        if flow.is_over() && self.packet.segment().is_some_and(TcpFlags::is_open) {
-            return Tracked::Over;
-        }
-        self.advance(flow, forward, decision, note);
-        Tracked::Belongs
+        self.advance(flow, forward, decision, note)
     }
 
+    /// Takes a flow that is not expired further, unless it is over and the packet begins another.
     #[inline(always)]
-    fn advance(&self, flow: &mut Flow, forward: bool, decision: &mut Decision, note: &mut Note) {
+    fn advance(
+        &self,
+        flow: &mut Flow,
+        forward: bool,
+        decision: &mut Decision,
+        note: &mut Note,
+    ) -> Tracked {
         let packet = self.packet;
+        if flow.is_over() && packet.segment().is_some_and(TcpFlags::is_open) {
+            return Tracked::Over;
+        }
         let direction = flow.direction(forward);
         let progress = flow.advance(direction, packet.segment(), packet.length(), self.now);
         let state = flow.state_number();
@@ -458,6 +469,7 @@ impl Path<'_> {
         note.proven = progress.proven || (flow.is_control() && state > 0);
         note.touched = progress.touched;
         note.carried = StreamBytes { initiator: flow.bytes_original, responder: flow.bytes_reply };
+        Tracked::Belongs
     }
 
     /// Keeps a silent stream while another stream of its transaction moves.
@@ -470,19 +482,18 @@ impl Path<'_> {
         decision: &mut Decision,
         note: &mut Note,
     ) -> Tracked {
-        let seen = tables.transactions().get(&decision.transaction).map_or(0, |t| t.seen);
-        let silent = self.now.saturating_sub(seen);
-        let Some(flow) = tables.flows().get(key) else {
-            return Tracked::Expired;
+        let timeouts = &self.settings.timeouts;
+        let timeout = match tables.flows().get(key) {
+            Some(flow) => flow.timeout(self.packet.protocol, timeouts),
+            None => return Tracked::Expired,
         };
-        if silent > flow.timeout(self.packet.protocol, &self.settings.timeouts) {
+        if !self.is_moving(tables, decision.transaction, timeout) {
             return Tracked::Expired;
         }
-        if flow.is_over() && self.packet.segment().is_some_and(TcpFlags::is_open) {
-            return Tracked::Over;
+        match tables.flows().get(key) {
+            Some(flow) => self.advance(flow, forward, decision, note),
+            None => Tracked::Expired,
         }
-        self.advance(flow, forward, decision, note);
-        Tracked::Belongs
     }
 
     /// Notes on a transaction that a stream of it moves, or has ended.

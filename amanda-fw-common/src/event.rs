@@ -26,8 +26,6 @@ pub const PACKET_BYTES: usize = 128;
 /// How many bytes of an Amanda request follow a record, at most: they name its disks.
 pub const REQUEST_BYTES: usize = 1024;
 
-const UDP_LENGTH: usize = 8;
-
 /// One record; the first bytes of the packet follow it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
@@ -112,7 +110,7 @@ impl Event {
         self.stream = decision.stream;
         self.tcp = packet.tcp.0;
         self.icmp_type = packet.icmp_type;
-        self.payload = packet.transport.wrapping_add(UDP_LENGTH) as u16;
+        self.payload = packet.payload() as u16;
     }
 }
 

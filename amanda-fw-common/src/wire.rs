@@ -24,6 +24,7 @@ const MAX_VLAN_TAGS: usize = 2;
 const ETHERNET_LENGTH: usize = 14;
 const VLAN_LENGTH: usize = 4;
 
+const UDP_LENGTH: usize = 8;
 const IPV4_LENGTH: usize = 20;
 const IPV6_LENGTH: usize = 40;
 /// Extension headers that are passed: those of RFC 8200, 4.1, with destination options twice.
@@ -169,6 +170,12 @@ impl Packet {
     #[inline(always)]
     pub fn length(&self) -> u64 {
         self.end.wrapping_sub(self.transport) as u64
+    }
+
+    /// Returns the offset of what follows the header of a UDP datagram in the frame, in bytes.
+    #[inline(always)]
+    pub fn payload(&self) -> usize {
+        self.transport.wrapping_add(UDP_LENGTH)
     }
 
     /// Returns the TCP flags of a segment.
@@ -357,7 +364,6 @@ fn extensions<F: Frame + ?Sized>(frame: &F, packet: &mut Packet) -> Result<(), R
 #[inline(always)]
 fn transport<F: Frame + ?Sized>(frame: &F, packet: &mut Packet) -> Result<(), Reason> {
     const TCP_LENGTH: usize = 20;
-    const UDP_LENGTH: usize = 8;
     const ICMP_LENGTH: usize = 8;
     let needed = match packet.protocol {
         PROTOCOL_TCP => TCP_LENGTH,

@@ -47,9 +47,10 @@ impl Aging {
         let settings = maps::read_settings(&self.pins.maps())?;
         let past = now.saturating_sub(GRACE);
         let live = self.sweep_flows(&settings, past);
-        sweep_expectations(&mut self.expectations, past);
-        sweep_transactions(&mut self.requests, &settings, now, &live);
-        sweep_transactions(&mut self.transactions, &settings, now, &live);
+        self.expectations.remove_if(|_, expectation| expectation.is_expired(past));
+        for table in [&mut self.requests, &mut self.transactions] {
+            table.remove_if(|id, t| !live.contains(id) && is_finished(t, &settings, now));
+        }
         Ok(())
     }
 
@@ -58,38 +59,15 @@ impl Aging {
         let mut live = HashSet::new();
         let transactions = &self.transactions;
         for table in [&mut self.flows, &mut self.embryos] {
-            let mut over = Vec::new();
-            for (key, flow) in table.entries() {
-                if is_over(&key, &flow, settings, transactions, past) {
-                    over.push(key);
-                } else if !flow.is_over() {
+            table.remove_if(|key, flow| {
+                let over = is_over(key, flow, settings, transactions, past);
+                if !over && !flow.is_over() {
                     live.insert(flow.transaction);
                 }
-            }
-            for key in over {
-                let again = table.get(&key);
-                if again.is_some_and(|f| is_over(&key, &f, settings, transactions, past)) {
-                    table.remove(&key);
-                }
-            }
+                over
+            });
         }
         live
-    }
-}
-
-fn sweep_transactions(
-    table: &mut TransactionTable,
-    settings: &Settings,
-    now: u64,
-    live: &HashSet<u64>,
-) {
-    let over: Vec<u64> = table
-        .entries()
-        .filter(|(id, t)| !live.contains(id) && is_finished(t, settings, now))
-        .map(|(id, _)| id)
-        .collect();
-    for id in over {
-        table.remove(&id);
     }
 }
 
@@ -106,14 +84,6 @@ fn is_over(
     }
     let seen = transactions.get(&flow.transaction).map_or(0, |t| t.seen);
     past.saturating_sub(seen) > flow.timeout(key.protocol(), &settings.timeouts)
-}
-
-fn sweep_expectations(table: &mut ExpectationTable, past: u64) {
-    let over: Vec<_> =
-        table.entries().filter(|(_, e)| e.is_expired(past)).map(|(key, _)| key).collect();
-    for key in over {
-        table.remove(&key);
-    }
 }
 
 /// Tells whether a transaction without a living stream has no more to come.

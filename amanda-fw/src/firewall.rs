@@ -207,7 +207,7 @@ fn attach_tcx(
     pin_link(FdLink::try_from(link).map_err(|_| no_link())?, &pin)
 }
 
-/// Opens a link that an earlier loader pinned; one whose device is gone is removed.
+/// Opens a link that an earlier loader pinned, if there is one.
 fn open_link(pin: &Path) -> Result<Option<FdLink>> {
     if !pin.exists() {
         return Ok(None);

@@ -144,8 +144,19 @@ impl<K: Pod, V: Pod, const KEY: usize, const VALUE: usize> Table<K, V, KEY, VALU
         let _ = self.map.insert(key, value, 0);
     }
 
+    /// Removes the entries that are over, each looked at once more just before it goes.
+    pub(crate) fn remove_if(&mut self, mut is_over: impl FnMut(&K, &V) -> bool) {
+        let over: Vec<K> =
+            self.entries().filter(|(key, value)| is_over(key, value)).map(|(key, _)| key).collect();
+        for key in over {
+            if self.get(&key).is_some_and(|value| is_over(&key, &value)) {
+                self.remove(&key);
+            }
+        }
+    }
+
     /// Removes an entry; that it is gone already is no error.
-    pub(crate) fn remove(&mut self, key: &K) {
+    fn remove(&mut self, key: &K) {
         let _ = self.map.remove(&bytemuck::pod_read_unaligned(bytemuck::bytes_of(key)));
     }
 }

@@ -83,7 +83,8 @@ impl View {
 
     /// Lists the sessions, the oldest first.
     pub(crate) fn sessions(&self) -> Result<Vec<Session>> {
-        let (flows, settings, now) = (self.flows()?, self.settings()?, clock::monotonic());
+        let (mut flows, settings, now) = (self.flows()?, self.settings()?, clock::monotonic());
+        flows.retain(|(_, flow)| flow.transaction != 0);
         let mut entries: Vec<(u64, Transaction)> = Vec::new();
         for name in [maps::TRANSACTIONS, maps::REQUESTS] {
             let table = TransactionTable::open(&self.maps, name)?;

@@ -10,6 +10,7 @@ pub mod lan;
 pub mod netns;
 pub mod nft;
 pub mod process;
+pub mod random;
 pub mod scan;
 pub mod sockets;
 pub mod wait;

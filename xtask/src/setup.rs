@@ -19,12 +19,10 @@ const DEBIAN_LLVM: u32 = 22;
 
 const COMPILER: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "rust-web-clippy"];
 
-const TESTS: [&str; 15] = [
+const TESTS: [&str; 13] = [
     "iproute2",
     "nftables",
     "conntrack",
-    "tcpdump",
-    "iperf3",
     "iputils-ping",
     "bpftool",
     "nmap",

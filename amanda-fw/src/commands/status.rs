@@ -3,12 +3,9 @@
 use anyhow::Result;
 
 use crate::cli::{Global, StatusArgs};
-use crate::device;
-use crate::firewall;
-use crate::maps;
 use crate::output::status::{self, Fill, Interface, Policy, Snapshot};
-use crate::output::{self};
 use crate::view::View;
+use crate::{device, firewall, maps, output};
 
 /// Runs the command.
 pub(crate) fn run(args: &StatusArgs, global: &Global) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use crate::case::{Case, Step};
 use crate::{reading, real};
+use amanda_fw_tests::random::splitmix64;
 
 /// How many cases.
 const COUNT: usize = 400;
@@ -72,7 +73,7 @@ const KINDS: [&str; 5] = ["REQ", "PREP", "ACK", "NAK", "rep"];
 const SERVICES: [&str; 8] =
     ["noop", "selfcheck", "sendsize", "sendbackup", "amindexd", "amidxtaped", "restore", "amdumpd"];
 
-/// splitmix64 (Steele, Lea, Flood 2014).
+/// The changes of one run.
 struct Random(u64);
 
 impl Random {
@@ -150,11 +151,7 @@ impl Random {
     }
 
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ (word >> 31)
+        splitmix64(&mut self.0)
     }
 }
 

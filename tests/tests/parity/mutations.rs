@@ -1,6 +1,7 @@
 //! Real frames with random changes, the same ones in each run.
 
 use amanda_fw_tests::frames::Packet;
+use amanda_fw_tests::random::splitmix64;
 
 use crate::headers::{bytes, whole};
 use crate::pair::{Pair, devices};
@@ -65,16 +66,12 @@ fn changed_datagrams_of_a_control_flow() {
     assert_eq!(pair.refused, 0);
 }
 
-/// splitmix64 (Steele, Lea, Flood 2014).
+/// The changes of one run.
 struct Random(u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ (word >> 31)
+        splitmix64(&mut self.0)
     }
 
     fn below(&mut self, limit: usize) -> usize {
