@@ -48,6 +48,31 @@ impl Addr {
         Ipv6Addr::from(self.octets()).to_canonical()
     }
 
+    /// Returns an IPv4 address as a number.
+    #[inline(always)]
+    pub const fn v4_bits(self) -> Option<u32> {
+        const V4_HIGH: u64 = Addr::v4([0; 4]).words[1];
+        let [high, low] = self.words;
+        let is_v4 = high == 0 && u64::from_be(low ^ V4_HIGH) >> 32 == 0;
+        if is_v4 { Some(u64::from_be(low) as u32) } else { None }
+    }
+
+    /// Tells whether the address is one host's: not unspecified, multicast, broadcast or loopback.
+    #[inline(always)]
+    pub const fn is_host(self) -> bool {
+        let [high, low] = self.words;
+        let [first, ..] = high.to_ne_bytes();
+        match self.v4_bits() {
+            // RFC 1122, 3.2.1.3: 0/8, 127/8; 224/4 and 240/4 with 255.255.255.255.
+            Some(bits) => {
+                let first = bits >> 24;
+                first != 0 && first != 127 && first < 224
+            }
+            // ::/128 and ::1/128 stand for nobody else; ff00::/8 for many.
+            None => first != 0xff && !(high == 0 && u64::from_be(low) <= 1),
+        }
+    }
+
     /// Keeps the bits that a mask has.
     #[inline(always)]
     pub const fn masked(self, mask: Self) -> Self {
@@ -170,6 +195,18 @@ mod tests {
         assert!(!net("192.168.0.0", 96 + 16).contains(addr("192.169.0.1")));
         assert!(net("2001:db8::", 32).contains(addr("2001:db8:1::5")));
         assert!(!net("2001:db8::", 32).contains(addr("2001:db9::5")));
+    }
+
+    #[test]
+    fn a_host_is_one() {
+        for host in ["10.0.0.1", "223.1.1.1", "2001:db8::1", "fe80::1", "::2"] {
+            assert!(addr(host).is_host(), "{host}");
+        }
+        for other in
+            ["0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255", "::", "::1", "ff02::1"]
+        {
+            assert!(!addr(other).is_host(), "{other}");
+        }
     }
 
     #[test]

@@ -131,7 +131,7 @@ numbered! {
 }
 
 /// The ports that a line may announce.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PortRange {
     /// The lowest port.
     pub low: u16,

@@ -8,7 +8,7 @@ use crate::fragment::{FragmentKey, Fragments};
 use crate::frame::Frame;
 use crate::message::Message;
 use crate::numbered::numbered;
-use crate::rules::{Way, role};
+use crate::rules::{Action, CLASS_LOGGING, Query, Rejection, Rule, SourceKey, Way, field, role};
 use crate::settings::{FRAGMENT_TIMEOUT, Settings};
 use crate::tables::{Table, Tables};
 use crate::text::{TEXT_LENGTH, Text};
@@ -47,8 +47,10 @@ numbered! {
 pub struct Decision {
     /// Identifier of the transaction that the flow belongs to, else 0.
     pub transaction: u64,
-    /// Place of the rule in the configuration, from 1, else 0.
+    /// Slot of the rule that decided, else 0.
     pub rule: u16,
+    /// Slot of the rule that logs the packet, else 0.
+    pub log: u16,
     /// Number of the reason.
     reason: u8,
     /// Number of the flow's state.
@@ -61,6 +63,10 @@ pub struct Decision {
     control: u8,
     /// 1 where the packet ended a stream.
     closed: u8,
+    /// Number of the [`Rejection`] that the rule asks for.
+    rejection: u8,
+    pad: u8,
+    pad_word: u32,
 }
 
 impl Decision {
@@ -70,12 +76,16 @@ impl Decision {
         Self {
             transaction: 0,
             rule: 0,
+            log: 0,
             reason: reason.number(),
             state: 0,
             stream: 0,
             slot: 0,
             control: 0,
             closed: 0,
+            rejection: 0,
+            pad: 0,
+            pad_word: 0,
         }
     }
 
@@ -115,10 +125,16 @@ impl Decision {
         self.closed != 0
     }
 
+    /// Returns how the sender of a rejected packet is told.
+    #[inline(always)]
+    pub fn rejection(&self) -> Rejection {
+        Rejection::from_number(self.rejection).unwrap_or(Rejection::Default)
+    }
+
     /// Tells whether a person who watches wants to see the decision.
     #[inline(always)]
     pub const fn is_notable(&self) -> bool {
-        self.closed != 0 || Reason::is_notable(self.reason)
+        self.closed != 0 || self.log != 0 || Reason::is_notable(self.reason)
     }
 }
 
@@ -127,9 +143,9 @@ impl Decision {
 pub enum Known {
     /// It is decided.
     Decided,
-    /// It belongs to no flow, and [`decide_new`] decides it.
+    /// It belongs to no flow: [`admit`], [`ask_rules`] and [`begin`] decide it.
     New,
-    /// It belongs to a flow that is over, and [`decide_new`] decides it.
+    /// It belongs to a flow that is over, and is decided like a new one.
     Again,
 }
 
@@ -147,9 +163,11 @@ pub fn decide<F: Frame + ?Sized, T: Tables>(
     match decide_known(frame, arrival, settings, tables, packet, &mut decision) {
         Known::Decided => {}
         known @ (Known::New | Known::Again) => {
-            let Arrival { way, now, .. } = *arrival;
+            if !admit(packet, arrival, settings, tables, &mut decision) {
+                ask_rules(packet, arrival, settings, tables, &mut decision);
+            }
             let again = known == Known::Again;
-            decide_new(packet, way, now, again, settings, tables, &mut decision);
+            begin(packet, arrival, again, settings, tables, &mut decision);
         }
     }
     tables.count_packet(decision.reason, frame.length());
@@ -166,11 +184,12 @@ pub fn decide_known<F: Frame + ?Sized, T: Tables>(
     packet: &mut Packet,
     decision: &mut Decision,
 ) -> Known {
+    if settings.is_unconfirmed(arrival.now) {
+        *decision = Decision::new(Reason::Unconfirmed);
+        return Known::Decided;
+    }
     match wire::parse(frame, arrival.link, packet) {
-        Ok(()) => {
-            let path = Path { packet, way: arrival.way, now: arrival.now, settings };
-            path.decide(frame, tables, decision)
-        }
+        Ok(()) => Path { packet, arrival, settings }.decide(frame, tables, decision),
         Err(reason) => {
             *decision = Decision::new(reason);
             Known::Decided
@@ -178,19 +197,42 @@ pub fn decide_known<F: Frame + ?Sized, T: Tables>(
     }
 }
 
-/// Decides a packet that belongs to no flow, and remembers the flow that it begins.
+/// Lets a packet that belongs to no flow in where Amanda has it in view, and tells whether it did.
 #[inline(always)]
-pub fn decide_new<T: Tables>(
+pub fn admit<T: Tables>(
     packet: &Packet,
-    way: Way,
-    now: u64,
+    arrival: &Arrival,
+    settings: &Settings,
+    tables: &mut T,
+    decision: &mut Decision,
+) -> bool {
+    Path { packet, arrival, settings }.admit(tables, decision)
+}
+
+/// Asks the rules about a packet that belongs to no flow; the policy is the last of them.
+#[inline(always)]
+pub fn ask_rules<T: Tables>(
+    packet: &Packet,
+    arrival: &Arrival,
+    settings: &Settings,
+    tables: &mut T,
+    decision: &mut Decision,
+) {
+    Path { packet, arrival, settings }.ask_rules(tables, decision);
+}
+
+/// Remembers the flow that an accepted packet begins, in place of one that is over.
+#[inline(always)]
+pub fn begin<T: Tables>(
+    packet: &Packet,
+    arrival: &Arrival,
     again: bool,
     settings: &Settings,
     tables: &mut T,
     decision: &mut Decision,
 ) {
-    let path = Path { packet, way, now, settings };
-    *decision = path.begin(tables, again);
+    let path = Path { packet, arrival, settings };
+    path.begin(tables, again, decision);
     if packet.fragment == Fragment::First && decision.verdict() == Verdict::Accept {
         path.remember_fragments(tables);
     }
@@ -201,7 +243,7 @@ pub fn decide_new<T: Tables>(
 pub fn read_text<F: Frame + ?Sized>(frame: &F, packet: &Packet, text: &mut Text) {
     let at = packet.payload();
     let length = packet.end.saturating_sub(at).min(TEXT_LENGTH);
-    frame.read_text(at, length, text);
+    frame.copy(at, length, text.cleared_words());
 }
 
 /// Reads the datagram of a control flow, once it was accepted, and learns from it.
@@ -250,8 +292,7 @@ pub fn learn<T: Tables>(
 /// A packet on its way, with what its decision rests on.
 struct Path<'a> {
     packet: &'a Packet,
-    way: Way,
-    now: u64,
+    arrival: &'a Arrival,
     settings: &'a Settings,
 }
 
@@ -286,12 +327,12 @@ impl Path<'_> {
             return self.decide_later(tables, decision);
         }
         match self.packet.icmp {
-            Icmp::Neighbour => {
+            Icmp::Neighbour if self.settings.neighbours == 1 => {
                 *decision = Decision::new(Reason::Neighbour);
                 Known::Decided
             }
             Icmp::Error => self.decide_error(frame, tables, decision),
-            Icmp::None | Icmp::Request | Icmp::Reply | Icmp::Other => {
+            Icmp::None | Icmp::Request | Icmp::Reply | Icmp::Neighbour | Icmp::Other => {
                 self.decide_flow(tables, decision)
             }
         }
@@ -315,14 +356,13 @@ impl Path<'_> {
                 return Known::Decided;
             }
         }
-        *decision = self.decide_unsolicited();
-        Known::Decided
+        Known::New
     }
 
     /// Tells whether a flow, or another of its transaction, was seen lately enough.
     #[inline(always)]
     fn is_live<T: Tables>(&self, tables: &mut T, key: &FlowKey, protocol: u8) -> bool {
-        let (timeouts, now) = (&self.settings.timeouts, self.now);
+        let (timeouts, now) = (&self.settings.timeouts, self.arrival.now);
         let (transaction, timeout) = match tables.flows().get(key) {
             Some(flow) if flow.is_expired(protocol, timeouts, now) => {
                 (flow.transaction, flow.timeout(protocol, timeouts))
@@ -340,16 +380,7 @@ impl Path<'_> {
     #[inline(always)]
     fn is_moving<T: Tables>(&self, tables: &mut T, transaction: u64, timeout: u64) -> bool {
         let transaction = tables.transactions().get(&transaction);
-        transaction.is_some_and(|t| self.now.saturating_sub(t.seen) <= timeout)
-    }
-
-    /// Decides what answers nothing: never let in, let out as the policy says.
-    #[inline(always)]
-    fn decide_unsolicited(&self) -> Decision {
-        match self.way {
-            Way::In => Decision::new(Reason::Unsolicited),
-            Way::Out => self.decide_by_policy(),
-        }
+        transaction.is_some_and(|t| self.arrival.now.saturating_sub(t.seen) <= timeout)
     }
 
     #[inline(always)]
@@ -364,7 +395,7 @@ impl Path<'_> {
 
     #[inline(always)]
     fn remember_fragments<T: Tables>(&self, tables: &mut T) {
-        let expires = self.now.saturating_add(FRAGMENT_TIMEOUT);
+        let expires = self.arrival.now.saturating_add(FRAGMENT_TIMEOUT);
         // Where there is no room the later fragments are dropped and counted as such.
         let _ = tables.fragments().insert(&self.fragment_key(), &Fragments { expires });
     }
@@ -372,9 +403,9 @@ impl Path<'_> {
     /// Lets a later fragment follow its first one.
     #[inline(always)]
     fn decide_later<T: Tables>(&self, tables: &mut T, decision: &mut Decision) -> Known {
-        let now = self.now;
+        let now = self.arrival.now;
         let first = tables.fragments().get(&self.fragment_key());
-        *decision = match (first.is_some_and(|f| f.expires > now), self.way) {
+        *decision = match (first.is_some_and(|f| f.expires > now), self.arrival.way) {
             (true, _) => Decision::new(Reason::Fragment),
             (false, Way::In) => Decision::new(Reason::FragmentWithoutFirst),
             (false, Way::Out) => self.decide_by_policy(),
@@ -431,7 +462,7 @@ impl Path<'_> {
         note: &mut Note,
     ) -> Tracked {
         decision.transaction = flow.transaction;
-        if flow.is_expired(self.packet.protocol, &self.settings.timeouts, self.now) {
+        if flow.is_expired(self.packet.protocol, &self.settings.timeouts, self.arrival.now) {
             return Tracked::Expired;
         }
         self.advance(flow, forward, decision, note)
@@ -451,7 +482,7 @@ impl Path<'_> {
             return Tracked::Over;
         }
         let direction = flow.direction(forward);
-        let progress = flow.advance(direction, packet.segment(), packet.length(), self.now);
+        let progress = flow.advance(direction, packet.segment(), packet.length(), self.arrival.now);
         let state = flow.state_number();
         decision.reason = Reason::Established.number();
         decision.rule = flow.rule;
@@ -500,45 +531,43 @@ impl Path<'_> {
     #[inline(always)]
     fn touch<T: Tables>(&self, tables: &mut T, decision: &Decision, note: &Note) {
         if let Some(transaction) = tables.transactions().get(&decision.transaction) {
-            transaction.seen = self.now;
+            transaction.seen = self.arrival.now;
             if decision.is_closed() {
                 transaction.close(decision.slot, note.carried);
             }
         }
     }
 
-    /// Decides a packet that belongs to no flow, and remembers the flow that it begins.
+    /// Remembers the flow that an accepted packet begins.
     #[inline(always)]
-    fn begin<T: Tables>(&self, tables: &mut T, again: bool) -> Decision {
-        if matches!(self.packet.icmp, Icmp::Reply) {
-            return self.decide_unsolicited();
-        }
-        let mut decision = self.decide_new(tables);
-        if decision.verdict() == Verdict::Drop || !self.may_begin() {
-            return decision;
+    fn begin<T: Tables>(&self, tables: &mut T, again: bool, decision: &mut Decision) {
+        if decision.verdict() != Verdict::Accept || !self.may_begin() {
+            return;
         }
         let (key, forward) = self.flow_key();
-        let mut flow = Flow::begin(forward, decision.is_control(), self.now);
+        let Arrival { way, interface, now, .. } = *self.arrival;
+        let mut flow = Flow::begin(forward, way, decision.is_control(), now);
+        flow.interface = interface;
         flow.rule = decision.rule;
         flow.reason = decision.reason;
         flow.transaction = decision.transaction;
         flow.stream = decision.stream;
         flow.slot = decision.slot;
-        if self.way == Way::Out && self.packet.segment().is_some_and(|f| !f.is_open()) {
+        if self.arrival.way == Way::Out && self.packet.segment().is_some_and(|f| !f.is_open()) {
             flow.pick_up();
         }
         if again {
             tables.flows().remove(&key);
         }
         // An outsider's flow waits among its like until it has proven both ends.
-        let trusted = self.way == Way::Out || decision.reason == Reason::Expected.number();
+        let trusted = self.arrival.way == Way::Out || decision.reason == Reason::Expected.number();
         let kept = (trusted && tables.flows().insert(&key, &flow).is_ok())
             || tables.embryos().insert(&key, &flow).is_ok();
-        if !kept {
-            return Decision::new(Reason::FlowTableFull);
+        if kept {
+            decision.state = flow.state_number();
+        } else {
+            *decision = Decision::new(Reason::FlowTableFull);
         }
-        decision.state = flow.state_number();
-        decision
     }
 
     /// Tells whether a packet of no flow may begin one: not what ends or answers a flow that is
@@ -548,7 +577,7 @@ impl Path<'_> {
         let packet = self.packet;
         let answers_control = packet.protocol == PROTOCOL_UDP
             && packet.source.port == self.settings.control_port
-            && self.way == Way::Out;
+            && self.arrival.way == Way::Out;
         match packet.icmp {
             Icmp::None => !packet.tcp.rst() && !packet.tcp.is_open_answer() && !answers_control,
             Icmp::Request => true,
@@ -556,26 +585,100 @@ impl Path<'_> {
         }
     }
 
-    /// Finds what lets a new flow in.
+    /// Lets in what a reply announced, and what asks amandad.
     #[inline(always)]
-    fn decide_new<T: Tables>(&self, tables: &mut T) -> Decision {
-        let mut decision = self.decide_by_policy();
-        if self.find_expectation(tables, &mut decision) {
-            return decision;
+    fn admit<T: Tables>(&self, tables: &mut T, decision: &mut Decision) -> bool {
+        if self.find_expectation(tables, decision) {
+            return true;
         }
-        if self.is_control(tables) {
-            decision = Decision::new(Reason::Control);
-            if self.packet.protocol == PROTOCOL_UDP {
-                decision.control = Control::FromInitiator.number();
+        if !self.is_control(tables) {
+            return false;
+        }
+        *decision = Decision::new(Reason::Control);
+        if self.packet.protocol == PROTOCOL_UDP {
+            decision.control = Control::FromInitiator.number();
+        }
+        true
+    }
+
+    /// Asks the rules, of which the policy is the last.
+    #[inline(always)]
+    fn ask_rules<T: Tables>(&self, tables: &mut T, decision: &mut Decision) {
+        let Arrival { way, interface, .. } = *self.arrival;
+        let query = Query::deciding(self.packet, way, interface, self.settings.rule_fields);
+        let place = tables.first_match(self.packet, &query);
+        let Some(rule) = tables.rule(place) else {
+            // Whatever answers nothing is met by no policy.
+            *decision = Decision::new(Reason::Unsolicited);
+            return;
+        };
+        *decision = Decision::new(reason_of(&rule));
+        decision.rule = rule.slot;
+        decision.rejection = rule.rejection;
+        tables.count_rule(rule.slot, self.packet.total());
+        if !self.is_within_limits(tables, &rule) {
+            decision.reason = Reason::RateLimited.number();
+        }
+        if self.settings.rule_fields & field::LOGGING != 0 {
+            self.ask_logging_rules(tables, &query, place, decision);
+        }
+        if decision.log == 0 && rule.logs == 1 {
+            self.log(tables, &rule, decision);
+        }
+    }
+
+    /// Takes a new flow from what a rule allows in all, and to its source.
+    #[inline(always)]
+    fn is_within_limits<T: Tables>(&self, tables: &mut T, rule: &Rule) -> bool {
+        let now = self.arrival.now;
+        let limited = rule.limit.interval != 0;
+        if limited && !tables.buckets(rule.slot).is_none_or(|b| rule.limit.take(&mut b.limit, now))
+        {
+            return false;
+        }
+        if rule.limit_per_source.interval == 0 {
+            return true;
+        }
+        let key = SourceKey { source: self.packet.source.addr, slot: u64::from(rule.slot) };
+        match tables.source_buckets().get(&key) {
+            Some(bucket) => rule.limit_per_source.take(bucket, now),
+            None => {
+                let mut bucket = 0;
+                rule.limit_per_source.take(&mut bucket, now);
+                // Where there is no room the least used bucket is gone.
+                let _ = tables.source_buckets().insert(&key, &bucket);
+                true
             }
-            return decision;
         }
-        if let Some(found) = tables.first_match(self.packet, self.way) {
-            let reason = if found.accept { Reason::Rule } else { Reason::RuleDrop };
-            decision.reason = reason.number();
-            decision.rule = found.number;
+    }
+
+    /// Asks the rules that only log and stand before the one that decides.
+    #[inline(always)]
+    fn ask_logging_rules<T: Tables>(
+        &self,
+        tables: &mut T,
+        query: &Query,
+        before: u32,
+        decision: &mut Decision,
+    ) {
+        let place = tables.first_match(self.packet, &Query { asked: CLASS_LOGGING, ..*query });
+        if place < before
+            && let Some(rule) = tables.rule(place)
+        {
+            tables.count_rule(rule.slot, self.packet.total());
+            self.log(tables, &rule, decision);
         }
-        decision
+    }
+
+    /// Has a packet logged, as often as the rule allows.
+    #[inline(always)]
+    fn log<T: Tables>(&self, tables: &mut T, rule: &Rule, decision: &mut Decision) {
+        let now = self.arrival.now;
+        if tables.buckets(rule.slot).is_none_or(|b| rule.log_rate.take(&mut b.log, now)) {
+            decision.log = rule.slot;
+        } else {
+            tables.count(Counter::LogsSuppressed);
+        }
     }
 
     /// Lets a connection in that a reply announced: once, from a port that is not privileged.
@@ -593,12 +696,12 @@ impl Path<'_> {
         let Some(expectation) = tables.expectations().get(&key).map(|e| *e) else {
             return false;
         };
-        if expectation.is_expired(self.now) || !tables.expectations().remove(&key) {
+        if expectation.is_expired(self.arrival.now) || !tables.expectations().remove(&key) {
             return false;
         }
         tables.count(Counter::ExpectationsUsed);
         if let Some(transaction) = tables.transactions().get(&expectation.transaction) {
-            transaction.seen = self.now;
+            transaction.seen = self.arrival.now;
             transaction.mark(expectation.slot, StreamState::Open);
         }
         *decision = Decision::new(Reason::Expected);
@@ -624,11 +727,23 @@ impl Path<'_> {
 
     #[inline(always)]
     fn decide_by_policy(&self) -> Decision {
-        let accept = match self.way {
+        let accept = match self.arrival.way {
             Way::In => self.settings.accept_incoming,
             Way::Out => self.settings.accept_outgoing,
         };
         Decision::new(if accept == 1 { Reason::PolicyAccept } else { Reason::PolicyDrop })
+    }
+}
+
+#[inline(always)]
+fn reason_of(rule: &Rule) -> Reason {
+    match (Action::from_number(rule.action), rule.policy == 1) {
+        (Some(Action::Accept), false) => Reason::Rule,
+        (Some(Action::Accept), true) => Reason::PolicyAccept,
+        (Some(Action::Reject), false) => Reason::RuleReject,
+        (Some(Action::Reject), true) => Reason::PolicyReject,
+        (Some(Action::Drop | Action::Log) | None, false) => Reason::RuleDrop,
+        (Some(Action::Drop | Action::Log) | None, true) => Reason::PolicyDrop,
     }
 }
 

@@ -50,8 +50,10 @@ pub struct Event {
     pub source_port: u16,
     /// The destination port.
     pub destination_port: u16,
-    /// Place of the rule in the configuration, from 1, else 0.
+    /// Slot of the rule that decided, else 0.
     pub rule: u16,
+    /// Slot of the rule that logs the packet, else 0.
+    pub log: u16,
     /// Number of the [`EventKind`].
     pub kind: u8,
     /// Number of the [`crate::rules::Way`].
@@ -68,8 +70,11 @@ pub struct Event {
     pub tcp: u8,
     /// The ICMP type.
     pub icmp_type: u8,
+    /// Offset of the IP header in the frame, in bytes.
+    pub network: u16,
     /// Offset of what follows the transport header of a UDP datagram in the frame, in bytes.
     pub payload: u16,
+    pad: [u8; 4],
     /// What the datagram of a control flow was found to be.
     pub amanda: Inspection,
 }
@@ -102,6 +107,8 @@ impl Event {
         self.source_port = packet.source.port;
         self.destination_port = packet.destination.port;
         self.rule = decision.rule;
+        self.log = decision.log;
+        self.network = packet.network as u16;
         self.kind = kind(decision).number();
         self.way = arrival.way as u8;
         self.reason = decision.reason_number();

@@ -4,6 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::addr::{Addr, Endpoint};
 use crate::numbered::numbered;
+use crate::rules::Way;
 use crate::settings::Timeouts;
 use crate::wire::TcpFlags;
 
@@ -115,6 +116,8 @@ const CONTROL: u8 = 2;
 const FIN_ORIGINAL: u8 = 4;
 /// The other side has closed its half.
 const FIN_REPLY: u8 = 8;
+/// The flow's first packet went out.
+const OUTGOING: u8 = 16;
 
 /// What is remembered of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Pod, Zeroable)]
@@ -130,7 +133,9 @@ pub struct Flow {
     pub bytes_original: u64,
     /// Bytes towards the originator, counted for streams alone.
     pub bytes_reply: u64,
-    /// Number of the rule that let the flow in, else 0.
+    /// Index of the interface that the first packet crossed.
+    pub interface: u32,
+    /// Slot of the rule that let the flow in, else 0.
     pub rule: u16,
     state: u8,
     flags: u8,
@@ -141,6 +146,8 @@ pub struct Flow {
     /// Number of the reason that let the flow in.
     pub reason: u8,
     pad: u8,
+    // A word of its own: bytes before it would be cleared together with it, unaligned.
+    pad_word: u32,
 }
 
 /// What a packet did to its flow.
@@ -157,9 +164,16 @@ pub struct Progress {
 impl Flow {
     /// Makes the flow that a packet begins.
     #[inline(always)]
-    pub fn begin(forward: bool, control: bool, now: u64) -> Self {
-        let flags = if forward { FROM_A } else { 0 } | if control { CONTROL } else { 0 };
+    pub fn begin(forward: bool, way: Way, control: bool, now: u64) -> Self {
+        let flags = if forward { FROM_A } else { 0 }
+            | if control { CONTROL } else { 0 }
+            | if way == Way::Out { OUTGOING } else { 0 };
         Self { seen: now, started: now, flags, ..Self::default() }
+    }
+
+    /// Returns which way the first packet went.
+    pub fn way(&self) -> Way {
+        if self.flags & OUTGOING == 0 { Way::In } else { Way::Out }
     }
 
     /// Tells which end a packet comes from.
@@ -299,7 +313,7 @@ mod tests {
     }
 
     fn states(steps: &[(Direction, u8)]) -> Vec<FlowState> {
-        let mut flow = Flow::begin(true, false, 0);
+        let mut flow = Flow::begin(true, Way::In, false, 0);
         steps
             .iter()
             .map(|&(direction, flags)| {
@@ -364,7 +378,7 @@ mod tests {
 
     #[test]
     fn a_flow_is_written_once_a_second() {
-        let mut flow = Flow::begin(true, false, 0);
+        let mut flow = Flow::begin(true, Way::In, false, 0);
         flow.pick_up();
         assert!(!flow.advance(Direction::Reply, None, 1, SEEN_STEP - 1).touched);
         assert!(flow.advance(Direction::Reply, None, 1, SEEN_STEP).touched);
@@ -374,7 +388,7 @@ mod tests {
     #[test]
     fn a_silent_flow_expires() {
         let timeouts = Timeouts::default();
-        let flow = Flow::begin(true, false, 0);
+        let flow = Flow::begin(true, Way::In, false, 0);
         let end = flow.timeout(TCP, &timeouts);
         assert!(!flow.is_expired(TCP, &timeouts, end));
         assert!(flow.is_expired(TCP, &timeouts, end + 1));

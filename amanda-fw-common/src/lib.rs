@@ -20,6 +20,10 @@
 mod numbered;
 
 pub mod addr;
+pub mod answer;
+pub mod checksum;
+#[cfg(any(test, feature = "memory"))]
+pub mod classifier;
 pub mod connect;
 pub mod datapath;
 pub mod event;
@@ -33,6 +37,8 @@ pub mod label;
 pub mod memory;
 pub mod message;
 pub mod rules;
+#[cfg(any(test, feature = "memory"))]
+pub mod ruleset;
 pub mod settings;
 pub mod tables;
 pub mod text;

@@ -7,13 +7,16 @@ use std::hash::Hash;
 use std::vec::Vec;
 
 use crate::addr::{Addr, Network};
+use crate::classifier::{Classifier, TooManyRules};
 use crate::expect::{Expectation, ExpectationKey};
 use crate::flow::{Flow, FlowKey};
 use crate::fragment::{FragmentKey, Fragments};
-use crate::rules::{self, Match, Rule, Way};
+use crate::rules::{self, Action, Buckets, Query, Rule, SourceKey, Way};
+use crate::ruleset::RuleSpec;
+use crate::settings::Settings;
 use crate::tables::{Full, Table, Tables};
 use crate::transaction::Transaction;
-use crate::verdict::{COUNTERS, Counter};
+use crate::verdict::{COUNTERS, Count, Counter};
 use crate::wire::Packet;
 
 /// A table with a limit: at it, a new entry is refused, or pushes the oldest one out.
@@ -100,7 +103,13 @@ pub struct MemoryTables {
     /// What networks are to Amanda; the longest prefix decides.
     pub roles: Vec<(Network, u8)>,
     /// The rules.
-    pub rules: Vec<Rule>,
+    pub rules: Classifier,
+    /// The buckets of rules, by slot.
+    pub buckets: HashMap<u16, Buckets>,
+    /// The buckets that rules have for sources.
+    pub source_buckets: MemoryTable<SourceKey, u64>,
+    /// Packets that fitted rules, by slot.
+    pub rule_counts: HashMap<u16, Count>,
     /// Packets and occurrences, by number.
     pub counters: [u64; COUNTERS as usize],
 }
@@ -115,7 +124,10 @@ impl Default for MemoryTables {
             requests: MemoryTable::evicting(8192),
             transactions: MemoryTable::bounded(8192),
             roles: Vec::new(),
-            rules: Vec::new(),
+            rules: Classifier::default(),
+            buckets: HashMap::new(),
+            source_buckets: MemoryTable::evicting(65_536),
+            rule_counts: HashMap::new(),
             counters: [0; COUNTERS as usize],
         }
     }
@@ -125,6 +137,29 @@ impl MemoryTables {
     /// Returns a count by its number.
     pub fn counted(&self, number: u8) -> u64 {
         self.counters.get(usize::from(number)).copied().unwrap_or(0)
+    }
+
+    /// Puts rules in force, and behind them the policies of the settings; each rule has its place,
+    /// counted from 1, for its slot.
+    pub fn set_rules(
+        &mut self,
+        rules: &[RuleSpec],
+        settings: &mut Settings,
+    ) -> Result<(), TooManyRules> {
+        let action = |accepts| if accepts == 1 { Action::Accept } else { Action::Drop };
+        let policies = [
+            RuleSpec::policy(Way::In, action(settings.accept_incoming)),
+            RuleSpec::policy(Way::Out, action(settings.accept_outgoing)),
+        ];
+        let with_slot = |(slot, spec): (u16, &RuleSpec)| {
+            let rule = Rule { slot, ..spec.rule };
+            RuleSpec { rule, ..spec.clone() }
+        };
+        let specs: Vec<RuleSpec> =
+            (1..).zip(rules.iter().chain(&policies)).map(with_slot).collect();
+        self.rules = Classifier::compile(&specs)?;
+        settings.rule_fields = self.rules.fields;
+        Ok(())
     }
 
     fn add(&mut self, number: u8) {
@@ -169,8 +204,26 @@ impl Tables for MemoryTables {
         fitting.max_by_key(|(network, _)| network.prefix()).map_or(0, |&(_, role)| role)
     }
 
-    fn first_match(&self, packet: &Packet, way: Way) -> Option<Match> {
-        rules::first_match(|index| self.rules.get(index as usize), u32::MAX, packet, way)
+    fn first_match(&mut self, packet: &Packet, query: &Query) -> u32 {
+        rules::first_match(&self.rules, packet, query).unwrap_or(u32::MAX)
+    }
+
+    fn rule(&self, place: u32) -> Option<Rule> {
+        self.rules.rule(place).copied()
+    }
+
+    fn buckets(&mut self, slot: u16) -> Option<&mut Buckets> {
+        Some(self.buckets.entry(slot).or_default())
+    }
+
+    fn source_buckets(&mut self) -> &mut impl Table<SourceKey, u64> {
+        &mut self.source_buckets
+    }
+
+    fn count_rule(&mut self, slot: u16, bytes: u64) {
+        let count = self.rule_counts.entry(slot).or_default();
+        count.packets = count.packets.wrapping_add(1);
+        count.bytes = count.bytes.wrapping_add(bytes);
     }
 
     fn count_packet(&mut self, reason: u8, _bytes: usize) {

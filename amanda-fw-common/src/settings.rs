@@ -80,10 +80,13 @@ pub struct Settings {
     pub transaction_timeout: u64,
     /// A secret that keeps outsiders from choosing identifiers of transactions.
     pub seed: u64,
+    /// The time at which everything passes unless the firewall is confirmed, 0 for never, in
+    /// nanoseconds.
+    pub confirm_by: u64,
     /// Events that one CPU may send in a second.
     pub event_rate: u32,
-    /// How many rules there are.
-    pub rules: u32,
+    /// The [`crate::rules::field`]s that any rule looks at.
+    pub rule_fields: u32,
     /// The port that amandad listens on.
     pub control_port: u16,
     /// The lowest UDP port that requests come from.
@@ -98,7 +101,9 @@ pub struct Settings {
     pub accept_incoming: u8,
     /// What happens to outgoing packets that nothing else decides: 1 to accept them.
     pub accept_outgoing: u8,
-    pad: [u8; 4],
+    /// 1 where neighbour discovery and multicast listener discovery pass, whatever the rules say.
+    pub neighbours: u8,
+    pad: [u8; 3],
 }
 
 /// For how long the later fragments of a datagram are waited for (Linux: ipfrag_time 30 s).
@@ -114,8 +119,9 @@ impl Default for Settings {
             expectation_timeout: MINUTE,
             transaction_timeout: 6 * HOUR,
             seed: 0,
+            confirm_by: 0,
             event_rate: 1000,
-            rules: 0,
+            rule_fields: 0,
             control_port: 10080,
             control_source_low: 1,
             control_source_high: 1023,
@@ -123,7 +129,8 @@ impl Default for Settings {
             stream_high: 65535,
             accept_incoming: 0,
             accept_outgoing: 1,
-            pad: [0; 4],
+            neighbours: 1,
+            pad: [0; 3],
         }
     }
 }
@@ -133,6 +140,12 @@ impl Settings {
     #[inline(always)]
     pub fn streams(&self) -> PortRange {
         PortRange { low: self.stream_low, high: self.stream_high }
+    }
+
+    /// Tells whether the time to confirm the firewall has passed.
+    #[inline(always)]
+    pub const fn is_unconfirmed(&self, now: u64) -> bool {
+        self.confirm_by != 0 && now > self.confirm_by
     }
 
     /// Returns the UDP ports that requests come from.

@@ -4,7 +4,7 @@ use crate::addr::Addr;
 use crate::expect::{Expectation, ExpectationKey};
 use crate::flow::{Flow, FlowKey};
 use crate::fragment::{FragmentKey, Fragments};
-use crate::rules::{Match, Way};
+use crate::rules::{Buckets, Query, Rule, SourceKey};
 use crate::transaction::Transaction;
 use crate::verdict::Counter;
 use crate::wire::Packet;
@@ -54,8 +54,20 @@ pub trait Tables {
     /// Returns what a host is to Amanda, as bits of [`crate::rules::role`].
     fn role(&self, addr: Addr) -> u8;
 
-    /// Finds the first rule that a packet fits.
-    fn first_match(&self, packet: &Packet, way: Way) -> Option<Match>;
+    /// Finds the place of the first of the rules that are asked; behind all of them for none.
+    fn first_match(&mut self, packet: &Packet, query: &Query) -> u32;
+
+    /// Returns the rule at a place.
+    fn rule(&self, place: u32) -> Option<Rule>;
+
+    /// Returns the buckets of a rule, by its slot.
+    fn buckets(&mut self, slot: u16) -> Option<&mut Buckets>;
+
+    /// Returns the buckets that rules have for sources; the least used makes room.
+    fn source_buckets(&mut self) -> &mut impl Table<SourceKey, u64>;
+
+    /// Counts a packet for a rule, by its slot.
+    fn count_rule(&mut self, slot: u16, bytes: u64);
 
     /// Counts a packet for the number of its reason.
     fn count_packet(&mut self, reason: u8, bytes: usize);

@@ -11,6 +11,8 @@ numbered! {
         Accept = 1 "accept",
         /// It is gone.
         Drop = 2 "drop",
+        /// It is gone, and its sender is told.
+        Reject = 3 "reject",
     }
 }
 
@@ -35,6 +37,8 @@ numbered! {
         Neighbour = 8 "neighbour-discovery",
         /// It is no IP packet.
         NotIp = 9 "not-ip",
+        /// The firewall was to be confirmed, and was not in time.
+        Unconfirmed = 10 "unconfirmed",
 
         /// The policy of its direction drops it.
         PolicyDrop = 16 "policy-drop",
@@ -58,6 +62,12 @@ numbered! {
         TcpFlags = 24 "tcp-flags",
         /// It would begin a flow, and the table of flows is full.
         FlowTableFull = 25 "flow-table-full",
+        /// A rule rejects it.
+        RuleReject = 26 "rule-reject",
+        /// The policy of its direction rejects it.
+        PolicyReject = 27 "policy-reject",
+        /// A rule accepts no more new flows for now.
+        RateLimited = 28 "rate-limited",
     }
 }
 
@@ -73,7 +83,14 @@ impl Reason {
     /// Returns what happens to a packet for the reason of a number; one of none drops it.
     #[inline(always)]
     pub const fn verdict_of(number: u8) -> Verdict {
-        if number < Self::FIRST_DROP { Verdict::Accept } else { Verdict::Drop }
+        const REJECTS: u64 = 1 << Reason::RuleReject.number() | 1 << Reason::PolicyReject.number();
+        if number < Self::FIRST_DROP {
+            Verdict::Accept
+        } else if (REJECTS >> (number & 63)) & 1 == 0 {
+            Verdict::Drop
+        } else {
+            Verdict::Reject
+        }
     }
 
     /// Tells whether a person who watches wants to see decisions for the reason of a number.
@@ -82,7 +99,8 @@ impl Reason {
         const QUIET: u64 = 1 << Reason::Established.number()
             | 1 << Reason::Fragment.number()
             | 1 << Reason::Neighbour.number()
-            | 1 << Reason::NotIp.number();
+            | 1 << Reason::NotIp.number()
+            | 1 << Reason::Unconfirmed.number();
         (QUIET >> (number & 63)) & 1 == 0
     }
 }
@@ -118,6 +136,12 @@ numbered! {
         EventsSuppressed = 44 "events-suppressed",
         /// Events that found the ring full.
         EventsLost = 45 "events-lost",
+        /// Log lines that the rate of their rule kept back.
+        LogsSuppressed = 46 "logs-suppressed",
+        /// Rejections of which the sender was told.
+        RejectsSent = 47 "rejects-sent",
+        /// Rejections of which the sender was not told: too many, or not to be answered.
+        RejectsSuppressed = 48 "rejects-suppressed",
     }
 }
 

@@ -12,8 +12,14 @@ pub const PROTOCOL_ICMP: u8 = 1;
 pub const PROTOCOL_TCP: u8 = 6;
 /// UDP.
 pub const PROTOCOL_UDP: u8 = 17;
+/// DCCP (RFC 4340).
+pub const PROTOCOL_DCCP: u8 = 33;
 /// ICMP for IPv6.
 pub const PROTOCOL_ICMPV6: u8 = 58;
+/// SCTP (RFC 9260).
+pub const PROTOCOL_SCTP: u8 = 132;
+/// UDP-Lite (RFC 3828).
+pub const PROTOCOL_UDPLITE: u8 = 136;
 
 const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_IPV6: u16 = 0x86dd;
@@ -147,6 +153,8 @@ pub struct Packet {
     /// What a datagram's fragments share beside addresses and identification: in IPv4 the
     /// protocol (RFC 791, 3.2), in IPv6 nothing (RFC 8200, 4.5).
     pub fragment_protocol: u8,
+    /// Offset of the IP header in the frame, in bytes.
+    pub network: usize,
     /// Offset of the transport header in the frame, in bytes.
     pub transport: usize,
     /// Offset of the packet's end in the frame, in bytes.
@@ -170,6 +178,12 @@ impl Packet {
     #[inline(always)]
     pub fn length(&self) -> u64 {
         self.end.wrapping_sub(self.transport) as u64
+    }
+
+    /// Returns the length of the IP packet, in bytes.
+    #[inline(always)]
+    pub fn total(&self) -> u64 {
+        self.end.wrapping_sub(self.network) as u64
     }
 
     /// Returns the offset of what follows the header of a UDP datagram in the frame, in bytes.
@@ -206,6 +220,7 @@ fn parse_headers<F: Frame + ?Sized>(
         Link::Ethernet => ethertype(frame)?,
         Link::Raw => (raw_ethertype(frame)?, 0),
     };
+    packet.network = at;
     match ethertype {
         ETHERTYPE_IPV4 => ipv4(frame, at, packet)?,
         ETHERTYPE_IPV6 => ipv6(frame, at, packet)?,
@@ -365,10 +380,13 @@ fn extensions<F: Frame + ?Sized>(frame: &F, packet: &mut Packet) -> Result<(), R
 fn transport<F: Frame + ?Sized>(frame: &F, packet: &mut Packet) -> Result<(), Reason> {
     const TCP_LENGTH: usize = 20;
     const ICMP_LENGTH: usize = 8;
+    // That of DCCP has no less.
+    const SCTP_LENGTH: usize = 12;
     let needed = match packet.protocol {
         PROTOCOL_TCP => TCP_LENGTH,
-        PROTOCOL_UDP => UDP_LENGTH,
+        PROTOCOL_UDP | PROTOCOL_UDPLITE => UDP_LENGTH,
         PROTOCOL_ICMP | PROTOCOL_ICMPV6 => ICMP_LENGTH,
+        PROTOCOL_SCTP | PROTOCOL_DCCP => SCTP_LENGTH,
         _ => return Ok(()),
     };
     let cut = match packet.fragment {
@@ -382,8 +400,12 @@ fn transport<F: Frame + ?Sized>(frame: &F, packet: &mut Packet) -> Result<(), Re
     match packet.protocol {
         PROTOCOL_TCP => tcp(frame, packet, start),
         PROTOCOL_UDP => udp(packet, start),
-        _ => {
+        PROTOCOL_ICMP | PROTOCOL_ICMPV6 => {
             icmp(packet, start);
+            Ok(())
+        }
+        _ => {
+            ports(packet, start);
             Ok(())
         }
     }
@@ -461,7 +483,9 @@ pub fn quoted<F: Frame + ?Sized>(frame: &F, error: &Packet) -> Option<Packet> {
     };
     let start = frame.read::<8>(packet.transport)?;
     match packet.protocol {
-        PROTOCOL_TCP | PROTOCOL_UDP => ports(&mut packet, start),
+        PROTOCOL_TCP | PROTOCOL_UDP | PROTOCOL_UDPLITE | PROTOCOL_SCTP | PROTOCOL_DCCP => {
+            ports(&mut packet, start);
+        }
         PROTOCOL_ICMP | PROTOCOL_ICMPV6 => {
             icmp(&mut packet, start);
             if matches!(packet.icmp, Icmp::Error) {

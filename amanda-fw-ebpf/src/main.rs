@@ -2,6 +2,7 @@
 #![no_std]
 #![no_main]
 
+mod answers;
 mod events;
 mod maps;
 mod packet;
@@ -61,23 +62,51 @@ fn tc_egress_raw(ctx: TcContext) -> i32 {
 
 #[inline(always)]
 fn xdp_action(ctx: &XdpContext, frame: &XdpFrame<'_>) -> u32 {
+    let now = clock();
+    let arrival = Arrival {
+        way: Way::In,
+        link: Link::Ethernet,
+        interface: ctx.ingress_ifindex() as u32,
+        now,
+    };
     let linear = ctx.data_end().wrapping_sub(ctx.data());
-    match decide(ctx, frame, Way::In, Link::Ethernet, ctx.ingress_ifindex() as u32, linear) {
+    match decide(ctx, frame, &arrival, linear) {
         Verdict::Accept => xdp_action::XDP_PASS,
         Verdict::Drop => xdp_action::XDP_DROP,
+        Verdict::Reject => answers::answer_xdp(ctx.as_ptr().cast(), frame.length() as u32, now),
     }
 }
 
 #[inline(always)]
 fn tc_action(ctx: &TcContext, way: Way, link: Link) -> i32 {
-    let frame = TcFrame::new(ctx);
     // SAFETY: the context is the one that the program was given.
-    let interface = unsafe { (*ctx.skb.skb).ifindex };
-    match decide(ctx, &frame, way, link, interface, frame.length()) {
+    let (interface, mark) = unsafe { ((*ctx.skb.skb).ifindex, (*ctx.skb.skb).mark) };
+    if mark == answers::MARK {
+        return pass_answer(ctx);
+    }
+    let now = clock();
+    let arrival = Arrival { way, link, interface, now };
+    let frame = TcFrame::new(ctx);
+    match decide(ctx, &frame, &arrival, frame.length()) {
         // The next program may still drop it: TCX_NEXT, or TC_ACT_UNSPEC of clsact.
         Verdict::Accept => TC_ACT_UNSPEC,
         Verdict::Drop => TC_ACT_SHOT,
+        Verdict::Reject => answers::answer_tc(ctx.as_ptr().cast(), way as u32, now),
     }
+}
+
+/// Lets an answer of this firewall go on, and takes its mark off.
+#[inline(always)]
+fn pass_answer(ctx: &TcContext) -> i32 {
+    // SAFETY: the context is the one that the program was given.
+    unsafe { (*ctx.skb.skb).mark = 0 };
+    TC_ACT_UNSPEC
+}
+
+#[inline(always)]
+fn clock() -> u64 {
+    // SAFETY: the helper has no precondition.
+    unsafe { bpf_ktime_get_ns() }
 }
 
 /// Takes a frame through the packet path, step by step; each step borrows the scratch space anew.
@@ -85,18 +114,18 @@ fn tc_action(ctx: &TcContext, way: Way, link: Link) -> i32 {
 fn decide<C: EbpfContext, F: Frame>(
     ctx: &C,
     frame: &F,
-    way: Way,
-    link: Link,
-    interface: u32,
+    arrival: &Arrival,
     linear: usize,
 ) -> Verdict {
-    // SAFETY: the helper has no precondition.
-    let now = unsafe { bpf_ktime_get_ns() };
-    let arrival = Arrival { way, link, interface, now };
-    match decide_known(frame, &arrival) {
+    let Arrival { way, interface, now, .. } = *arrival;
+    match decide_known(frame, arrival) {
         Some(Known::Decided) => {}
         Some(known @ (Known::New | Known::Again)) => {
-            steps::decide_new(way as u32, now, u32::from(known == Known::Again));
+            let way = way as u32;
+            if steps::admit(now) == 0 {
+                steps::ask_rules(way, interface, now);
+            }
+            steps::begin(way, interface, now, u32::from(known == Known::Again));
         }
         None => return Verdict::Drop,
     }
@@ -111,7 +140,7 @@ fn decide<C: EbpfContext, F: Frame>(
     } else if !decision.is_notable() {
         return decision.verdict();
     }
-    events::emit(ctx, &arrival, length, linear);
+    events::emit(ctx, arrival, length, linear);
     decision.verdict()
 }
 

@@ -1,14 +1,18 @@
 //! Every map of the firewall, and the tables that the packet path sees in them.
 
 use amanda_fw_common::addr::Addr;
+use amanda_fw_common::answer::{Answer, Copied};
 use amanda_fw_common::datapath::Decision;
 use amanda_fw_common::event::Event;
 use amanda_fw_common::expect::{Expectation, ExpectationKey};
 use amanda_fw_common::flow::{Flow, FlowKey};
 use amanda_fw_common::fragment::{FragmentKey, Fragments as Datagram};
-use amanda_fw_common::label::Label;
+use amanda_fw_common::label::{Label, Origin, RuleInfo};
 use amanda_fw_common::message::Message;
-use amanda_fw_common::rules::{MAX_RULES, Match, Rule, Way};
+use amanda_fw_common::rules::{
+    BLOCK, BLOCKS, Block, Buckets, MAX_PLACES, NODE, Node, Query, Rule, RuleTables, SourceKey,
+    Vector,
+};
 use amanda_fw_common::settings::Settings;
 use amanda_fw_common::tables::{Full, Table, Tables};
 use amanda_fw_common::text::Text;
@@ -25,7 +29,30 @@ use crate::steps;
 #[map(name = "SETTINGS")]
 static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
 #[map(name = "RULES")]
-pub(crate) static RULES: Array<Rule> = Array::with_max_entries(MAX_RULES as u32, 0);
+static RULES: Array<Rule> = Array::with_max_entries(2, 0);
+// What people call the rules: for whoever lists them.
+#[map(name = "RULE_INFO")]
+static RULE_INFO: Array<RuleInfo> = Array::with_max_entries(2, 0);
+#[map(name = "ORIGIN")]
+static ORIGIN: Array<Origin> = Array::with_max_entries(1, 0);
+#[map(name = "VECTORS")]
+static VECTORS: Array<Vector> = Array::with_max_entries(8, 0);
+#[map(name = "CLASSES")]
+static CLASSES: Array<Block> = Array::with_max_entries(BLOCKS as u32, 0);
+#[map(name = "NODES")]
+static NODES: Array<Node> = Array::with_max_entries(1, 0);
+#[map(name = "INTERFACES")]
+static INTERFACES: HashMap<u32, u32> = HashMap::with_max_entries(1, 0);
+#[map(name = "SOURCES")]
+static SOURCES: LpmTrie<[u8; 16], u32> = LpmTrie::with_max_entries(1, BPF_F_NO_PREALLOC);
+#[map(name = "DESTINATIONS")]
+static DESTINATIONS: LpmTrie<[u8; 16], u32> = LpmTrie::with_max_entries(1, BPF_F_NO_PREALLOC);
+#[map(name = "RULE_BUCKETS")]
+static RULE_BUCKETS: Array<Buckets> = Array::with_max_entries(MAX_SLOTS, 0);
+#[map(name = "SOURCE_BUCKETS")]
+static SOURCE_BUCKETS: LruHashMap<SourceKey, u64> = LruHashMap::with_max_entries(65_536, 0);
+#[map(name = "RULE_COUNTERS")]
+static RULE_COUNTS: PerCpuArray<Count> = PerCpuArray::with_max_entries(MAX_SLOTS, 0);
 #[map(name = "ROLES")]
 static ROLES: LpmTrie<[u8; 16], u8> = LpmTrie::with_max_entries(1024, BPF_F_NO_PREALLOC);
 #[map(name = "FLOWS")]
@@ -50,7 +77,13 @@ pub(crate) static EVENTS: PerfEventByteArray = PerfEventByteArray::new(0);
 #[map(name = "SCRATCH")]
 static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 
+#[map(name = "REPLY")]
+static REPLY: PerCpuArray<Reply> = PerCpuArray::with_max_entries(1, 0);
+
 const BPF_F_NO_PREALLOC: u32 = 1;
+
+/// Slots of rules: twice the places, so that a new rule need not take the slot of one just gone.
+const MAX_SLOTS: u32 = 2 * MAX_PLACES as u32;
 
 /// What is too large for the stack of 512 bytes, and how many events this CPU may still send.
 #[repr(C)]
@@ -62,6 +95,8 @@ pub(crate) struct Scratch {
     pub(crate) message: Message,
     pub(crate) second: u64,
     pub(crate) sent: u64,
+    /// The bucket of answers.
+    pub(crate) answers: u64,
 }
 
 /// Returns the settings, of which there is always one entry.
@@ -79,6 +114,21 @@ pub(crate) fn scratch() -> Option<&'static mut Scratch> {
     Some(unsafe { &mut *scratch })
 }
 
+/// An answer, and what it answers.
+#[repr(C)]
+pub(crate) struct Reply {
+    pub(crate) answer: Answer,
+    pub(crate) copied: Copied,
+}
+
+/// Returns the space for this CPU's answer.
+#[inline(always)]
+pub(crate) fn reply() -> Option<&'static mut Reply> {
+    let reply = REPLY.get_ptr_mut(0)?;
+    // SAFETY: as for the scratch space.
+    Some(unsafe { &mut *reply })
+}
+
 /// The tables of the packet path, in the maps.
 pub(crate) struct KernelTables {
     flows: Flows,
@@ -87,6 +137,7 @@ pub(crate) struct KernelTables {
     expectations: Expectations,
     requests: Requests,
     transactions: Transactions,
+    source_buckets: SourceBuckets,
 }
 
 impl KernelTables {
@@ -98,6 +149,7 @@ impl KernelTables {
             expectations: Expectations,
             requests: Requests,
             transactions: Transactions,
+            source_buckets: SourceBuckets,
         }
     }
 }
@@ -136,6 +188,7 @@ table!(Fragments, FRAGMENTS, FragmentKey, Datagram);
 table!(Expectations, EXPECTATIONS, ExpectationKey, Expectation);
 table!(Requests, REQUESTS, u64, Transaction);
 table!(Transactions, TRANSACTIONS, u64, Transaction);
+table!(SourceBuckets, SOURCE_BUCKETS, SourceKey, u64);
 
 impl Tables for KernelTables {
     #[inline(always)]
@@ -185,30 +238,88 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
-    fn first_match(&self, _packet: &Packet, way: Way) -> Option<Match> {
-        match steps::first_match(way as u32) {
-            0 => None,
-            found => Some(Match { number: (found >> 1) as u16, accept: found & 1 == 1 }),
-        }
+    fn first_match(&mut self, _packet: &Packet, query: &Query) -> u32 {
+        steps::first_match(query.kind, query.interface, query.asked)
+    }
+
+    #[inline(always)]
+    fn rule(&self, place: u32) -> Option<Rule> {
+        RULES.get(place).copied()
+    }
+
+    #[inline(always)]
+    fn buckets(&mut self, slot: u16) -> Option<&mut Buckets> {
+        let buckets = RULE_BUCKETS.get_ptr_mut(u32::from(slot))?;
+        // SAFETY: the kernel keeps an entry's memory; another CPU may write it meanwhile, which
+        // plain integers bear.
+        Some(unsafe { &mut *buckets })
+    }
+
+    #[inline(always)]
+    fn source_buckets(&mut self) -> &mut impl Table<SourceKey, u64> {
+        &mut self.source_buckets
+    }
+
+    #[inline(always)]
+    fn count_rule(&mut self, slot: u16, bytes: u64) {
+        increase(&RULE_COUNTS, u32::from(slot), bytes);
     }
 
     #[inline(always)]
     fn count_packet(&mut self, reason: u8, bytes: usize) {
-        add(reason, bytes as u64);
+        increase(&COUNTS, u32::from(reason), bytes as u64);
     }
 
     #[inline(always)]
     fn count(&mut self, counter: Counter) {
-        add(counter.number(), 0);
+        increase(&COUNTS, u32::from(counter.number()), 0);
     }
 }
 
 #[inline(always)]
-fn add(number: u8, bytes: u64) {
-    if let Some(count) = COUNTS.get_ptr_mut(u32::from(number)) {
+fn increase(counts: &PerCpuArray<Count>, index: u32, bytes: u64) {
+    if let Some(count) = counts.get_ptr_mut(index) {
         // SAFETY: the entry belongs to this CPU.
         let count = unsafe { &mut *count };
         count.packets = count.packets.wrapping_add(1);
         count.bytes = count.bytes.wrapping_add(bytes);
+    }
+}
+
+/// The tables of the rules, in the maps.
+pub(crate) struct KernelRules;
+
+impl RuleTables for KernelRules {
+    #[inline(always)]
+    fn direct_class(&self, index: u32) -> u32 {
+        let block = CLASSES.get(index / BLOCK as u32);
+        block.and_then(|block| block.get(index as usize % BLOCK)).copied().unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn interface_class(&self, interface: u32) -> u32 {
+        // SAFETY: nobody writes the entries while programs use the map.
+        let class = unsafe { INTERFACES.get(interface).or_else(|| INTERFACES.get(0)) };
+        class.copied().unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn source_class(&self, addr: Addr) -> u32 {
+        SOURCES.get(Key::new(128, addr.octets())).copied().unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn destination_class(&self, addr: Addr) -> u32 {
+        DESTINATIONS.get(Key::new(128, addr.octets())).copied().unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn node_entry(&self, node: u32, bits: u32) -> u32 {
+        NODES.get(node).and_then(|node| node.get(bits as usize % NODE)).copied().unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn vector(&self, class: u32) -> Option<&Vector> {
+        VECTORS.get(class)
     }
 }

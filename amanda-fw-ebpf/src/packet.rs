@@ -1,14 +1,13 @@
 //! The only place that touches packet memory.
 
 use amanda_fw_common::frame::{Frame, MAX_OFFSET};
-use amanda_fw_common::text::{TEXT_LENGTH, Text};
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use aya_ebpf::helpers::generated::{bpf_skb_load_bytes, bpf_skb_pull_data, bpf_xdp_get_buff_len};
 use aya_ebpf::programs::{TcContext, XdpContext};
 
-/// A text ends before this offset: it begins at MAX_OFFSET and 8 at the most.
-const MAX_TEXT_OFFSET: usize = 2047;
+/// What is copied ends before this offset: it begins at MAX_OFFSET and 8 at the most.
+const MAX_COPY_OFFSET: usize = 2047;
 
 /// Bytes of an skb that must lie in its linear part for the headers to be read directly.
 const LINEAR: u32 = 256;
@@ -72,7 +71,7 @@ fn read<const N: usize>(start: usize, end: usize, at: usize) -> Option<[u8; N]> 
 /// verifier, who would lose a comparison on the way to the loop.
 #[inline(always)]
 fn read_masked(start: usize, end: usize, at: usize) -> Option<[u8; 8]> {
-    let first = start.wrapping_add(at & MAX_TEXT_OFFSET);
+    let first = start.wrapping_add(at & MAX_COPY_OFFSET);
     if first.wrapping_add(8) > end {
         return None;
     }
@@ -93,12 +92,11 @@ impl Frame for XdpFrame<'_> {
 
     /// Copies word by word: XDP has had a helper for it only since 5.18.
     #[inline(always)]
-    fn read_text(&self, at: usize, length: usize, text: &mut Text) {
-        let words = text.cleared_words();
+    fn copy<const WORDS: usize>(&self, at: usize, length: usize, words: &mut [u64; WORDS]) {
         let (start, end) = (self.ctx.data(), self.ctx.data_end());
-        let length = length.min(TEXT_LENGTH);
+        let length = length.min((WORDS - 1) * 8);
         let whole = length / 8;
-        for (index, word) in words.iter_mut().take(TEXT_LENGTH / 8).enumerate() {
+        for (index, word) in words.iter_mut().take(WORDS - 1).enumerate() {
             if index >= whole {
                 break;
             }
@@ -128,14 +126,13 @@ impl Frame for TcFrame<'_> {
     }
 
     #[inline(always)]
-    fn read_text(&self, at: usize, length: usize, text: &mut Text) {
-        let words = text.cleared_words();
+    fn copy<const WORDS: usize>(&self, at: usize, length: usize, words: &mut [u64; WORDS]) {
         if length == 0 {
             return;
         }
-        // The last bit of the length is lost to the bound that the verifier can see: 1 to 256.
-        let length = (length.wrapping_sub(1) & (TEXT_LENGTH - 1)) + 1;
-        // SAFETY: `words` holds TEXT_LENGTH bytes and one word more; the helper checks the packet.
+        // A mask is the bound that the verifier can see: from 1 to a power of two.
+        let length = (length.wrapping_sub(1) & ((WORDS - 1) * 8 - 1)) + 1;
+        // SAFETY: `words` holds so many bytes and one word more; the helper checks the packet.
         unsafe {
             bpf_skb_load_bytes(
                 self.ctx.as_ptr().cast_const(),
