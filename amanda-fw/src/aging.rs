@@ -10,7 +10,7 @@ use amanda_fw_common::transaction::{Transaction, TransactionState};
 use anyhow::Result;
 
 use crate::bpffs::PinDirectory;
-use crate::maps::{self, ExpectationTable, FlowTable, TransactionTable};
+use crate::maps::{self, ExpectationTable, FlowTable, TransactionTable, ruleset};
 
 /// How long an entry stays after its time, so that none goes that a packet is just renewing.
 const GRACE: u64 = 5_000_000_000;
@@ -44,7 +44,11 @@ impl Aging {
 
     /// Removes what is over at a time.
     pub(crate) fn sweep(&mut self, now: u64) -> Result<()> {
-        let settings = maps::read_settings(&self.pins.maps())?;
+        if self.pins.generation()?.is_none() {
+            // The firewall is being taken off.
+            return Ok(());
+        }
+        let settings = self.pins.read_ruleset(ruleset::read_settings)?;
         let past = now.saturating_sub(GRACE);
         let live = self.sweep_flows(&settings, past);
         self.expectations.remove_if(|_, expectation| expectation.is_expired(past));

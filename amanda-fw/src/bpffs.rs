@@ -26,6 +26,11 @@ impl PinDirectory {
         Self { root: root.to_owned() }
     }
 
+    /// Returns the directory itself.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Returns the directory of the maps.
     pub(crate) fn maps(&self) -> PathBuf {
         self.root.join("maps")
@@ -97,6 +102,7 @@ impl PinDirectory {
         if !self.interfaces()?.is_empty() {
             return Ok(false);
         }
+        self.remove_rulesets()?;
         for directory in [self.maps(), self.links()] {
             for name in list(&directory)? {
                 let path = directory.join(name);

@@ -65,6 +65,11 @@ pub(crate) fn is_ingress(pin: &str) -> bool {
     way_of(pin) == Some(TcAttachType::Ingress)
 }
 
+/// Tells whether a pin stands for a filter of outgoing packets.
+pub(crate) fn is_egress(pin: &str) -> bool {
+    way_of(pin) == Some(TcAttachType::Egress)
+}
+
 fn way_of(pin: &str) -> Option<TcAttachType> {
     match pin.split(':').next()? {
         INGRESS => Some(TcAttachType::Ingress),

@@ -1,40 +1,55 @@
 //! The configuration: TOML as people write it, compiled to what the packet path reads.
 
-mod addresses;
 mod amanda;
+mod effect;
+mod host;
 mod hosts;
 mod interface;
+mod keys;
 mod mistake;
 mod network;
+mod places;
 mod policy;
+mod ports;
 mod protocol;
+mod rate;
+mod report;
 mod roles;
 mod rule;
 mod ruleset;
 mod scalar;
+mod schema;
 mod section;
+mod selection;
+mod services;
+mod shadow;
 mod sizes;
+mod traffic;
 mod warnings;
 
 #[cfg(test)]
 mod tests;
 
 use std::fs;
-use std::path::Path;
+use std::path::{self, Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use toml::de::DeTable;
 
-pub(crate) use addresses::HostAddresses;
-pub(crate) use mistake::Mistakes;
+pub(crate) use host::Host;
+pub(crate) use mistake::{Mistakes, Warnings};
 pub(crate) use network::display as display_network;
-pub(crate) use protocol::{icmp_type_name, protocol_name};
-pub(crate) use ruleset::{Ruleset, compile};
+pub(crate) use protocol::{has_ports, icmp_type_name, icmp_type_number, protocol_name};
+pub(crate) use report::Finding;
+pub(crate) use ruleset::{RuleEntry, Ruleset, compile};
+pub(crate) use schema::schema;
+pub(crate) use services::all as services;
 pub(crate) use sizes::Sizes;
 pub(crate) use warnings::warnings;
 
 use amanda::Amanda;
-use hosts::Hosts;
+use hosts::{Hosts, Written};
 use interface::Modes;
 use mistake::{Mistake, Source};
 use policy::Policy;
@@ -66,6 +81,8 @@ pub(crate) struct Config {
     pub(crate) rules: Vec<ConfigRule>,
     /// How many entries each table has room for.
     pub(crate) sizes: Sizes,
+    /// Every network that is written anywhere.
+    networks: Vec<Written>,
 }
 
 impl Config {
@@ -73,6 +90,18 @@ impl Config {
     pub(crate) fn name(&self) -> &str {
         &self.source.name
     }
+
+    /// Returns the path of the file that the configuration was read from, if it was one.
+    pub(crate) fn path(&self) -> Option<PathBuf> {
+        let is_file = self.source.name != EMBEDDED_NAME;
+        is_file.then(|| path::absolute(&self.source.name).ok()).flatten()
+    }
+}
+
+/// Reads a configuration that a test writes.
+#[cfg(test)]
+pub(crate) fn parsed(text: &str) -> Result<Config, Mistakes> {
+    parse(Source { name: "x.toml".to_owned(), text: text.to_owned() })
 }
 
 /// A configuration file that cannot be read at all.
@@ -83,6 +112,16 @@ impl std::fmt::Display for Unreadable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Reads a protocol's name or number.
+pub(crate) fn protocol_number(text: &str) -> Option<u8> {
+    text.parse().ok().or_else(|| protocol::by_name(text))
+}
+
+/// Reads a time such as `30s` from the command line.
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
+    scalar::parse_time(text).ok_or_else(|| format!("\"{text}\" is no time such as 30s or 5m"))
 }
 
 /// Reads the named file, or else the one in /etc, or else the embedded configuration.
@@ -118,7 +157,7 @@ fn syntax(error: &toml::de::Error) -> Mistake {
 
 fn read(document: &DeTable<'_>, source: &Source) -> Read<Config> {
     let mut hosts = Hosts::default();
-    let mut root = Section::new("the configuration", 0..0, document);
+    let mut root = Section::new("the configuration", 0..0, &keys::ROOT, document);
     root.read("hosts", |value| hosts.read(value));
     let policy = root.read("policy", |v| Policy::read(v.span(), section::table(v)?));
     let amanda = root.read("amanda", |v| Amanda::read(v.span(), section::table(v)?, &hosts));
@@ -126,7 +165,6 @@ fn read(document: &DeTable<'_>, source: &Source) -> Read<Config> {
     let event_rate = root.read("events", event_rate);
     let rules = root.read("rule", |value| rule::read_all(value, &hosts));
     let sizes = root.read("limits", |v| Sizes::read(v.span(), section::table(v)?));
-    root.refuse("nat");
     root.finish(Config {
         source: source.clone(),
         policy: policy.unwrap_or_default(),
@@ -135,13 +173,14 @@ fn read(document: &DeTable<'_>, source: &Source) -> Read<Config> {
         event_rate: event_rate.unwrap_or_else(default_event_rate),
         rules: rules.unwrap_or_default(),
         sizes: sizes.unwrap_or_default(),
+        networks: hosts.into_written(),
     })
 }
 
 /// Reads `[events]`.
 fn event_rate(value: &Value<'_>) -> Read<u32> {
-    let mut section = Section::new("[events]", value.span(), section::table(value)?);
-    let rate = section.read("rate", scalar::rate);
+    let mut section = Section::new("[events]", value.span(), &keys::EVENTS, section::table(value)?);
+    let rate = section.read("rate", scalar::event_rate);
     section.finish(rate.unwrap_or_else(default_event_rate))
 }
 

@@ -76,6 +76,11 @@ pub(crate) fn index_of(name: &str) -> Option<u32> {
     nix::net::if_::if_nametoindex(name).ok()
 }
 
+/// Returns the name of the interface of an index, if it is still there.
+pub(crate) fn name_of(index: u32) -> Option<String> {
+    nix::net::if_::if_indextoname(index).ok()?.into_string().ok()
+}
+
 fn device(name: &str, link: &LinkMessage) -> Result<Device> {
     let layer = link.header.link_layer_type;
     if layer == LinkLayerType::Loopback {
@@ -101,7 +106,8 @@ fn kind_name(info: &LinkInfo) -> Option<String> {
     if let LinkInfo::Kind(kind) = info { Some(InfoKind::to_string(kind)) } else { None }
 }
 
-fn connect() -> Result<Handle> {
+/// Opens a netlink socket, which lives for as long as its handle.
+pub(crate) fn connect() -> Result<Handle> {
     let (connection, handle, _) = new_connection().context("open a netlink socket")?;
     tokio::spawn(connection);
     Ok(handle)

@@ -20,8 +20,8 @@ const RING_PAGES: usize = 64;
 
 /// What comes out of the rings.
 pub(crate) enum Message {
-    /// A decision, and of a request what it is about.
-    Decision(Box<Event>, Option<String>),
+    /// A decision, of a request what it is about, and of a packet that is logged its first bytes.
+    Decision(Box<Event>, Option<String>, Vec<u8>),
     /// So many decisions found a ring full.
     Lost(u64),
 }
@@ -67,7 +67,9 @@ fn message(event: &PerfEvent<'_>) -> Option<Message> {
             let (event, packet) = maps::read_event(&bytes).ok()?;
             let is_request = event.amanda.packet_type == PacketType::Req.number();
             let payload = packet.get(usize::from(event.payload)..).filter(|_| is_request);
-            Some(Message::Decision(Box::new(event), payload.and_then(request::about)))
+            let about = payload.and_then(request::about);
+            let logged = if event.log != 0 { packet.to_vec() } else { Vec::new() };
+            Some(Message::Decision(Box::new(event), about, logged))
         }
         PerfEvent::Lost { count } => Some(Message::Lost(*count)),
     }

@@ -1,23 +1,36 @@
 //! The BPF programs as user space sees them: the only file that names one.
 
+mod restore;
+
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use amanda_fw_common::classifier::Classifier;
+use amanda_fw_common::label::RuleInfo;
+use amanda_fw_common::rules::Way;
+use anyhow::{Context, Result, anyhow, bail};
 use aya::maps::{MapData, PerfEventArray};
-use aya::programs::links::{FdLink, PinnedLink};
+use aya::programs::links::{FdLink, LinkError, PinnedLink};
 use aya::programs::tc::{SchedClassifierLink, TcAttachOptions};
-use aya::programs::xdp::XdpLink;
-use aya::programs::{LinkOrder, Program, SchedClassifier, TcAttachType, Xdp, XdpMode};
+use aya::programs::xdp::{XdpLink, XdpLinkId};
+use aya::programs::{
+    LinkOrder, Program, ProgramError, ProgramInfo, SchedClassifier, TcAttachType, TestRun,
+    TestRunOptions, Xdp, XdpMode,
+};
+use aya::sys::SyscallError;
 use aya::util::KernelVersion;
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
+use restore::Saved;
+use rustix::io::Errno;
 
 use crate::bpffs::{self, PinDirectory};
-use crate::clsact;
-use crate::config::Ruleset;
+use crate::config::{Host, Ruleset};
 use crate::device::{Device, Mode};
-use crate::maps;
+use crate::maps::ruleset::{self, Contents};
+use crate::{clsact, maps, slots};
 
 static OBJECT: &[u8] = include_bytes_aligned!(env!("AMANDA_FW_OBJECT"));
 
@@ -27,43 +40,147 @@ const XDP_GENERIC: &str = "xdp-generic";
 const TC_INGRESS: &str = "tc-ingress";
 const TC_EGRESS: &str = "tc-egress";
 
-/// The programs, loaded as they are needed, over the pinned maps.
+/// The longest that the kernel may take to let a program go, and the pause between two looks.
+const RELEASE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// The programs over the maps of one ruleset, and over those that outlive it.
 pub(crate) struct Firewall {
     ebpf: Ebpf,
     pins: PinDirectory,
+    next: PathBuf,
 }
 
-impl Firewall {
-    /// Makes the maps, or takes those that are pinned, and prepares the programs.
-    pub(crate) fn load(pins: &PinDirectory, ruleset: &Ruleset, log_level: u8) -> Result<Self> {
-        let directory = pins.maps();
-        let paths: Vec<_> = maps::PINNED.iter().map(|name| (*name, directory.join(name))).collect();
-        let mut loader = EbpfLoader::new();
-        loader.override_global(aya_log::LEVEL, &log_level, true);
-        for (name, path) in &paths {
-            loader.map_pin_path(name, path);
+/// What is known of the ruleset in force.
+#[derive(Default)]
+struct Before {
+    infos: Vec<RuleInfo>,
+    seed: u64,
+}
+
+impl Before {
+    fn read(pins: &PinDirectory) -> Result<Self> {
+        if pins.generation()?.is_none() {
+            return Ok(Self::default());
         }
-        for (name, entries) in ruleset.sizes.by_map() {
-            loader.map_max_entries(name, entries);
-        }
-        let ebpf = loader.load(OBJECT).context("make the BPF maps")?;
-        Ok(Self { ebpf, pins: pins.clone() })
+        let directory = pins.ruleset()?;
+        let seed = ruleset::read_settings(&directory)?.seed;
+        Ok(Self { infos: ruleset::read_infos(&directory)?, seed })
     }
 
-    /// Writes a ruleset into the maps; the secret of a firewall that runs already stays.
-    pub(crate) fn configure(&self, ruleset: &Ruleset) -> Result<()> {
-        let directory = self.pins.maps();
-        let mut settings = ruleset.settings;
-        settings.seed = maps::read_settings(&directory)?.seed;
-        while settings.seed == 0 {
+    /// Keeps the secret, or draws one.
+    fn seed(&self) -> Result<u64> {
+        let mut seed = self.seed;
+        while seed == 0 {
             let mut bytes = [0; 8];
             rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
                 .context("draw a secret")?;
-            settings.seed = u64::from_ne_bytes(bytes);
+            seed = u64::from_ne_bytes(bytes);
         }
-        maps::write_rules(&directory, &ruleset.rules)?;
-        maps::write_roles(&directory, &ruleset.roles)?;
-        maps::write_settings(&directory, &settings)
+        Ok(seed)
+    }
+}
+
+fn open_object(
+    pins: &PinDirectory,
+    next: &Path,
+    ruleset: &Ruleset,
+    contents: &Contents<'_>,
+    log_level: u8,
+) -> Result<Ebpf> {
+    let directory = pins.maps();
+    let lasting = maps::PINNED.iter().map(|name| (*name, directory.join(name)));
+    let of_ruleset = ruleset::PINNED.iter().map(|name| (*name, next.join(name)));
+    let paths: Vec<_> = lasting.chain(of_ruleset).collect();
+    let mut loader = EbpfLoader::new();
+    loader.override_global(aya_log::LEVEL, &log_level, true);
+    for (name, path) in &paths {
+        loader.map_pin_path(name, path);
+    }
+    for (name, entries) in ruleset.sizes.by_map().into_iter().chain(contents.sizes()) {
+        loader.map_max_entries(name, entries);
+    }
+    loader.load(OBJECT).context("make the BPF maps")
+}
+
+/// What is to be put in force.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    /// The compiled configuration.
+    pub(crate) ruleset: &'a Ruleset,
+    /// The machine that it was compiled for.
+    pub(crate) host: &'a Host,
+    /// The path of the configuration, empty for none.
+    pub(crate) origin: &'a str,
+    /// The level up to which the programs log.
+    pub(crate) log_level: u8,
+}
+
+/// A device, and where its packets are to be met.
+pub(crate) type Placement = (Device, Mode);
+
+impl Firewall {
+    /// Makes the maps of a ruleset, takes the pinned ones that outlive it, and prepares the
+    /// programs; nothing that is in force changes.
+    pub(crate) fn load(pins: &PinDirectory, wanted: &Wanted<'_>) -> Result<Self> {
+        let Wanted { ruleset, host, origin, log_level } = *wanted;
+        let before = Before::read(pins)?;
+        let slots = slots::assign(&ruleset.rules, &before.infos, host);
+        let classifier = Classifier::compile(&slots.specs)
+            .map_err(|error| anyhow!("{error}: name wider networks or port ranges"))?;
+        let mut settings = ruleset.settings;
+        settings.seed = before.seed()?;
+        settings.rule_fields = classifier.fields;
+        let (infos, roles) = (&slots.infos, &ruleset.roles);
+        let contents = Contents { settings, classifier: &classifier, infos, origin, roles };
+        let next = pins.prepare_ruleset()?;
+        let ebpf = open_object(pins, &next, ruleset, &contents, log_level)?;
+        maps::clear_slots(&pins.maps(), &slots.fresh)?;
+        contents.write(&next)?;
+        Ok(Self { ebpf, pins: pins.clone(), next })
+    }
+
+    /// Puts the ruleset in force on devices, or leaves everything as it was; returns the modes.
+    pub(crate) fn enforce(&mut self, placements: &[Placement]) -> Result<Vec<Mode>> {
+        for (device, mode) in placements {
+            self.load_programs(device, *mode)?;
+        }
+        let mut saved = Vec::new();
+        let attached = self
+            .attach_all(placements, &mut saved)
+            .and_then(|modes| self.pins.enforce_ruleset().map(|()| modes));
+        let modes = attached.map_err(|error| restore::restore(&self.pins, &saved, error))?;
+        for ((device, _), mode) in placements.iter().zip(&modes) {
+            remove_other_ingress(device, &self.pins.interface(&device.name), *mode)?;
+        }
+        Ok(modes)
+    }
+
+    /// Attaches to devices one after another, and saves how each one was.
+    fn attach_all<'a>(
+        &mut self,
+        placements: &'a [Placement],
+        saved: &mut Vec<Saved<'a>>,
+    ) -> Result<Vec<Mode>> {
+        let mut modes = Vec::new();
+        for (device, mode) in placements {
+            saved.push(Saved::of(&self.pins, device)?);
+            let directory = self.pins.create_interface(&device.name)?;
+            modes.push(self.attach(device, *mode, &directory)?);
+        }
+        Ok(modes)
+    }
+
+    /// Has the verifier check what a device needs, before anything is exchanged.
+    fn load_programs(&mut self, device: &Device, mode: Mode) -> Result<()> {
+        self.load_tc(tc_program(device, TcAttachType::Egress))?;
+        let chosen = if mode == Mode::Auto { device.best_mode() } else { mode };
+        match chosen {
+            Mode::Xdp | Mode::XdpGeneric => self.load_xdp().map(drop),
+            Mode::Tc | Mode::Auto => {
+                self.load_tc(tc_program(device, TcAttachType::Ingress)).map(drop)
+            }
+        }
     }
 
     /// Lends the programs to whoever reads their log.
@@ -77,39 +194,26 @@ impl Firewall {
         PerfEventArray::try_from(map).context("use the map of events")
     }
 
-    /// Attaches to both directions of a device, or to none, and returns the mode.
+    /// Attaches to both directions of a device, and returns the mode.
     ///
     /// Where an earlier loader attached the device, the programs are exchanged under its links.
-    pub(crate) fn attach(&mut self, device: &Device, mode: Mode) -> Result<Mode> {
-        let directory = self.pins.create_interface(&device.name)?;
-        let fresh = bpffs::list(&directory)?.is_empty();
-        let attached = self.attach_both(device, mode, &directory);
-        if attached.is_err() && fresh {
-            // The first error is the one to report.
-            let _ = detach(&self.pins, &device.name);
-        }
-        attached
-    }
-
-    fn attach_both(&mut self, device: &Device, mode: Mode, directory: &Path) -> Result<Mode> {
+    fn attach(&mut self, device: &Device, mode: Mode, directory: &Path) -> Result<Mode> {
         self.attach_tc(device, TcAttachType::Egress, directory)?;
         let chosen = if mode == Mode::Auto { device.best_mode() } else { mode };
         let is_ours = self.free_xdp(device, chosen, directory)?;
         let attached = match chosen {
             Mode::Xdp | Mode::XdpGeneric if device.has_xdp && !is_ours => Err(other_xdp(device)),
-            Mode::Xdp => self.attach_xdp(device, XdpMode::Driver, directory, XDP),
-            Mode::XdpGeneric => self.attach_xdp(device, XdpMode::Skb, directory, XDP_GENERIC),
+            Mode::Xdp => self.attach_xdp(device, directory, XDP),
+            Mode::XdpGeneric => self.attach_xdp(device, directory, XDP_GENERIC),
             Mode::Tc | Mode::Auto => self.attach_tc(device, TcAttachType::Ingress, directory),
         };
-        let taken = match attached {
+        match attached {
             Err(_) if mode == Mode::Auto && chosen == Mode::Xdp && !device.has_xdp => {
                 self.attach_tc(device, TcAttachType::Ingress, directory)?;
-                Mode::Tc
+                Ok(Mode::Tc)
             }
-            attached => attached.map(|()| chosen)?,
-        };
-        remove_other_ingress(device, directory, taken)?;
-        Ok(taken)
+            attached => attached.map(|()| chosen),
+        }
     }
 
     /// Takes our own program off the other kind of XDP, since a device has one kind at a time, and
@@ -132,42 +236,101 @@ impl Firewall {
         self.ebpf.program_mut(name).with_context(|| format!("find program {name}"))
     }
 
-    fn attach_xdp(
-        &mut self,
-        device: &Device,
-        mode: XdpMode,
-        directory: &Path,
-        pin: &str,
-    ) -> Result<()> {
-        let pin = directory.join(pin);
-        // Frames of more than one piece are handed to programs that say so since 5.18.
-        let name = if is_at_least(5, 18) { "xdp_ingress_frags" } else { "xdp_ingress" };
+    /// Loads the program for XDP, and pins it beside the maps of its ruleset.
+    fn load_xdp(&mut self) -> Result<&mut Xdp> {
+        let (name, pin) = (xdp_program(), self.next.join(xdp_program()));
         let program: &mut Xdp = self.program(name)?.try_into().context("use it for XDP")?;
         if program.fd().is_err() {
             program.load().with_context(|| format!("load program {name}"))?;
+            program.pin(&pin).with_context(|| format!("pin program {name}"))?;
         }
-        let id = match open_link(&pin)? {
-            Some(link) => program.attach_to_link(XdpLink::try_from(link)?),
-            None => program.attach_to_if_index(device.index, mode),
-        };
-        let id = id.with_context(|| format!("attach XDP to {}", device.name))?;
-        let link = program.take_link(id).context("take the link of XDP")?;
-        pin_link(FdLink::try_from(link).map_err(|_| no_link())?, &pin)
+        Ok(program)
     }
 
-    fn attach_tc(&mut self, device: &Device, way: TcAttachType, directory: &Path) -> Result<()> {
-        let name = tc_program(device, way);
+    /// Loads a program for TC, and pins it beside the maps of its ruleset.
+    fn load_tc(&mut self, name: &str) -> Result<&mut SchedClassifier> {
+        let pin = self.next.join(name);
         let program: &mut SchedClassifier =
             self.program(name)?.try_into().context("use it for TC")?;
         if program.fd().is_err() {
             program.load().with_context(|| format!("load program {name}"))?;
+            program.pin(&pin).with_context(|| format!("pin program {name}"))?;
         }
-        if has_tcx() {
-            attach_tcx(program, device, way, directory)
-        } else {
-            clsact::attach(program, &device.name, way, directory)
+        Ok(program)
+    }
+
+    fn attach_xdp(&mut self, device: &Device, directory: &Path, pin: &str) -> Result<()> {
+        attach_xdp(self.load_xdp()?, device, directory, pin)
+    }
+
+    fn attach_tc(&mut self, device: &Device, way: TcAttachType, directory: &Path) -> Result<()> {
+        attach_tc(self.load_tc(tc_program(device, way))?, device, way, directory)
+    }
+}
+
+/// The programs of the ruleset in force once more, over tables of their own.
+pub(crate) struct Rehearsal {
+    ebpf: Ebpf,
+    name: &'static str,
+}
+
+impl Rehearsal {
+    /// Loads the program that a device's packets meet in TC, whose decisions are those of XDP too.
+    pub(crate) fn load(pins: &PinDirectory, device: &Device, way: Way) -> Result<Self> {
+        let directory = pins.ruleset()?;
+        let paths: Vec<_> =
+            ruleset::PINNED.iter().map(|name| (*name, directory.join(name))).collect();
+        let mut loader = EbpfLoader::new();
+        for (name, path) in &paths {
+            loader.map_pin_path(name, path);
         }
-        .with_context(|| format!("attach TC to {}", device.name))
+        for (name, entries) in maps::copies::SIZES {
+            loader.map_max_entries(name, entries);
+        }
+        let mut ebpf = loader.load(OBJECT).context("make maps to rehearse over")?;
+        let way = if way == Way::Out { TcAttachType::Egress } else { TcAttachType::Ingress };
+        let name = tc_program(device, way);
+        let program = ebpf.program_mut(name).with_context(|| format!("find program {name}"))?;
+        let program: &mut SchedClassifier = program.try_into().context("use it for TC")?;
+        program.load().with_context(|| format!("load program {name}"))?;
+        let pin = directory.join(name);
+        let tag = program.info().context("ask about the program")?.tag();
+        if ProgramInfo::from_pin(&pin).is_ok_and(|loaded| loaded.tag() != tag) {
+            bail!(
+                "the programs that enforce are another version's: `amanda-fw reload` loads those \
+                 of this one, and then they can be asked"
+            );
+        }
+        Ok(Self { ebpf, name })
+    }
+
+    /// Lends the maps.
+    pub(crate) fn ebpf(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
+    }
+
+    /// Returns the name of the program.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Has a frame decided that an interface meets (BPF_PROG_TEST_RUN).
+    pub(crate) fn run(&self, frame: &[u8], interface: u32) -> Result<()> {
+        // struct __sk_buff, as long as in Linux 5.10, and the place of `ifindex` in it.
+        const CONTEXT: usize = 192;
+        const IFINDEX: usize = 40;
+        let mut context = [0; CONTEXT];
+        for (to, from) in context.iter_mut().skip(IFINDEX).zip(interface.to_ne_bytes()) {
+            *to = from;
+        }
+        let program = self.ebpf.program(self.name).context("find the program")?;
+        let program: &SchedClassifier = program.try_into().context("use it for TC")?;
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            ctx_in: Some(&context),
+            ..TestRunOptions::default()
+        };
+        program.test_run(options).map(drop).context("run the program on the packet")
     }
 }
 
@@ -180,6 +343,11 @@ fn is_at_least(major: u8, minor: u8) -> bool {
     KernelVersion::current().is_ok_and(|v| v >= KernelVersion::new(major, minor, 0))
 }
 
+fn xdp_program() -> &'static str {
+    // Frames of more than one piece are handed to programs that say so since 5.18.
+    if is_at_least(5, 18) { "xdp_ingress_frags" } else { "xdp_ingress" }
+}
+
 fn tc_program(device: &Device, way: TcAttachType) -> &'static str {
     match (way, device.is_ethernet) {
         (TcAttachType::Egress, true) => "tc_egress",
@@ -189,6 +357,59 @@ fn tc_program(device: &Device, way: TcAttachType) -> &'static str {
     }
 }
 
+fn attach_xdp(program: &mut Xdp, device: &Device, directory: &Path, pin: &str) -> Result<()> {
+    let mode = if pin == XDP { XdpMode::Driver } else { XdpMode::Skb };
+    let pin = directory.join(pin);
+    let exchanged = open_link(&pin)?
+        .map(|link| Ok::<_, LinkError>(program.attach_to_link(XdpLink::try_from(link)?)))
+        .transpose()?;
+    let id = match live(exchanged, &pin)? {
+        Some(id) => id,
+        None => attach_xdp_anew(program, device, mode)
+            .with_context(|| format!("attach XDP to {}", device.name))?,
+    };
+    let link = program.take_link(id).context("take the link of XDP")?;
+    pin_link(FdLink::try_from(link).map_err(|_| no_link())?, &pin)
+}
+
+/// Attaches XDP to a device without it; the kernel lets a program of the other kind go a moment
+/// after its last pin.
+fn attach_xdp_anew(
+    program: &mut Xdp,
+    device: &Device,
+    mode: XdpMode,
+) -> Result<XdpLinkId, ProgramError> {
+    let began = Instant::now();
+    loop {
+        match program.attach_to_if_index(device.index, mode) {
+            Err(ProgramError::SyscallError(error))
+                if is(&error, &[Errno::BUSY, Errno::EXIST]) && began.elapsed() < RELEASE =>
+            {
+                thread::sleep(PAUSE);
+            }
+            attached => return attached,
+        }
+    }
+}
+
+fn is(error: &SyscallError, errors: &[Errno]) -> bool {
+    errors.iter().any(|errno| error.io_error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+fn attach_tc(
+    program: &mut SchedClassifier,
+    device: &Device,
+    way: TcAttachType,
+    directory: &Path,
+) -> Result<()> {
+    if has_tcx() {
+        attach_tcx(program, device, way, directory)
+    } else {
+        clsact::attach(program, &device.name, way, directory)
+    }
+    .with_context(|| format!("attach TC to {}", device.name))
+}
+
 fn attach_tcx(
     program: &mut SchedClassifier,
     device: &Device,
@@ -196,8 +417,13 @@ fn attach_tcx(
     directory: &Path,
 ) -> Result<()> {
     let pin = directory.join(if way == TcAttachType::Egress { TC_EGRESS } else { TC_INGRESS });
-    let id = match open_link(&pin)? {
-        Some(link) => program.attach_to_link(SchedClassifierLink::try_from(link)?)?,
+    let exchanged = open_link(&pin)?
+        .map(|link| {
+            Ok::<_, LinkError>(program.attach_to_link(SchedClassifierLink::try_from(link)?))
+        })
+        .transpose()?;
+    let id = match live(exchanged, &pin)? {
+        Some(id) => id,
         None => {
             let order = TcAttachOptions::TcxOrder(LinkOrder::default());
             program.attach_with_options(&device.name, way, order)?
@@ -205,6 +431,22 @@ fn attach_tcx(
     };
     let link = program.take_link(id).context("take the link of TC")?;
     pin_link(FdLink::try_from(link).map_err(|_| no_link())?, &pin)
+}
+
+/// Returns what came of exchanging the program of a pinned link; one of a device that has gone, as
+/// one that has come again under its name shows, is forgotten.
+fn live<T>(exchanged: Option<Result<T, ProgramError>>, pin: &Path) -> Result<Option<T>> {
+    match exchanged {
+        Some(Err(ProgramError::SyscallError(error))) if is(&error, &[Errno::NOLINK]) => {
+            fs::remove_file(pin).with_context(|| format!("remove {}", pin.display()))?;
+            Ok(None)
+        }
+        Some(exchanged) => {
+            let context = || format!("exchange the program of the link {}", pin.display());
+            exchanged.map(Some).with_context(context)
+        }
+        None => Ok(None),
+    }
 }
 
 /// Opens a link that an earlier loader pinned, if there is one.
@@ -280,13 +522,22 @@ pub(crate) fn detach(pins: &PinDirectory, interface: &str) -> Result<()> {
 }
 
 /// Tells the mode of an interface by its pins.
-pub(crate) fn mode_of(pins: &[String]) -> &'static str {
+pub(crate) fn mode(pins: &[String]) -> Mode {
     let has = |name: &str| pins.iter().any(|pin| pin == name);
     match () {
-        () if has(XDP) => "xdp",
-        () if has(XDP_GENERIC) => "xdp-generic",
-        () if has(TC_INGRESS) => "tc",
-        () if pins.iter().any(|pin| clsact::is_ingress(pin)) => "tc (clsact)",
-        () => "egress only",
+        () if has(XDP) => Mode::Xdp,
+        () if has(XDP_GENERIC) => Mode::XdpGeneric,
+        () => Mode::Tc,
+    }
+}
+
+/// Tells a person the mode of an interface by its pins.
+pub(crate) fn mode_of(pins: &[String]) -> String {
+    let is_clsact = pins.iter().any(|pin| clsact::is_ingress(pin));
+    let is_incoming = pins.iter().any(|pin| is_ingress(pin));
+    match mode(pins) {
+        Mode::Tc if is_clsact => "tc (clsact)".to_owned(),
+        Mode::Tc if !is_incoming => "egress only".to_owned(),
+        mode @ (Mode::Auto | Mode::Xdp | Mode::XdpGeneric | Mode::Tc) => mode.to_string(),
     }
 }

@@ -1,5 +1,6 @@
 //! A stateful firewall for hosts and gateways that run the Amanda network backup system.
 
+mod adopt;
 mod aging;
 mod bpffs;
 mod cli;
@@ -8,13 +9,22 @@ mod clsact;
 mod commands;
 mod config;
 mod device;
+mod ended;
 mod events;
+mod explain;
 mod firewall;
+mod import;
 mod lock;
+mod lockout;
 mod maps;
 mod output;
 mod privileges;
 mod request;
+mod rule_names;
+mod rulesets;
+mod slots;
+mod sockets;
+mod switch;
 mod view;
 
 use std::io::{self, Write};
@@ -35,14 +45,17 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Where nobody reads standard error, the exit status still tells.
-            let _ = io::stderr().write_all(describe(&error).as_bytes());
+            let _ = io::stderr().write_all(describe(&error, global.colors_errors()).as_bytes());
             exit_code(&error)
         }
     }
 }
 
 /// Writes an error, and each of its causes on a line of its own.
-fn describe(error: &Error) -> String {
+fn describe(error: &Error, color: bool) -> String {
+    if let Some(mistakes) = error.downcast_ref::<Mistakes>() {
+        return mistakes.render(color);
+    }
     let mut text = format!("error: {error}\n");
     for cause in error.chain().skip(1) {
         text.push_str(&format!("  because: {cause}\n"));
@@ -52,7 +65,8 @@ fn describe(error: &Error) -> String {
 
 fn exit_code(error: &Error) -> ExitCode {
     let is_config = error.is::<Mistakes>() || error.is::<Unreadable>();
-    if is_config { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
+    let is_usage = is_config || error.is::<import::Foreign>();
+    if is_usage { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
 }
 
 #[cfg(test)]
@@ -62,7 +76,7 @@ mod tests {
     use super::*;
 
     fn check(error: &Error, text: &str, status: ExitCode) {
-        assert_eq!(describe(error), text);
+        assert_eq!(describe(error, false), text);
         assert_eq!(exit_code(error), status);
     }
 
@@ -80,5 +94,7 @@ mod tests {
         let text = "error: read the configuration /nonexistent/x.toml\n  \
                     because: No such file or directory (os error 2)\n";
         check(&error, text, ExitCode::from(USAGE));
+        let error = import::from_iptables(&[]).expect_err("no input");
+        assert_eq!(exit_code(&error), ExitCode::from(USAGE));
     }
 }

@@ -1,5 +1,9 @@
-//! The maps as user space sees them: the only file that names one.
+//! The maps as user space sees them: the only place that names one.
 
+pub(crate) mod copies;
+pub(crate) mod ruleset;
+
+use std::collections::HashSet;
 use std::marker::PhantomData;
 use std::path::Path;
 
@@ -8,21 +12,16 @@ use amanda_fw_common::expect::{Expectation, ExpectationKey};
 use amanda_fw_common::flow::{Flow, FlowKey};
 use amanda_fw_common::fragment::{FragmentKey, Fragments};
 use amanda_fw_common::label::Label;
-use amanda_fw_common::rules::Rule;
-use amanda_fw_common::settings::Settings;
+use amanda_fw_common::rules::SourceKey;
 use amanda_fw_common::transaction::Transaction;
 use amanda_fw_common::verdict::{COUNTERS, Count};
 use anyhow::{Context, Result, bail};
-use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{Array, HashMap, Map, MapData, MapInfo, PerCpuArray, PerCpuValues};
+use aya::maps::{Array, HashMap, Map, MapData, MapError, MapInfo, PerCpuArray, PerCpuValues};
+use aya::sys::SyscallError;
+use aya::util::nr_cpus;
 use bytemuck::Pod;
+use rustix::io::Errno;
 
-/// Settings, one entry.
-const SETTINGS: &str = "SETTINGS";
-/// Entries of rules, in order.
-const RULES: &str = "RULES";
-/// What networks are to Amanda.
-const ROLES: &str = "ROLES";
 /// Flows that have proven both ends, or that the host itself began.
 pub(crate) const FLOWS: &str = "FLOWS";
 /// Flows that an outsider began.
@@ -42,11 +41,18 @@ const COUNTS: &str = "COUNTERS";
 /// The rings that events travel in.
 pub(crate) const EVENTS: &str = "EVENTS";
 
-/// The maps that outlive the loader.
+/// Asks that no entry be replaced (include/uapi/linux/bpf.h).
+const BPF_NOEXIST: u64 = 1;
+
+/// The buckets of rules, by slot.
+const RULE_BUCKETS: &str = "RULE_BUCKETS";
+/// The buckets that rules have for sources.
+const SOURCE_BUCKETS: &str = "SOURCE_BUCKETS";
+/// Packets that fitted rules, per CPU, by slot.
+const RULE_COUNTS: &str = "RULE_COUNTERS";
+
+/// The maps that outlive the loader, and every ruleset.
 pub(crate) const PINNED: [&str; 12] = [
-    SETTINGS,
-    RULES,
-    ROLES,
     FLOWS,
     EMBRYOS,
     FRAGMENTS,
@@ -55,6 +61,9 @@ pub(crate) const PINNED: [&str; 12] = [
     TRANSACTIONS,
     LABELS,
     COUNTS,
+    RULE_BUCKETS,
+    SOURCE_BUCKETS,
+    RULE_COUNTS,
     EVENTS,
 ];
 
@@ -108,6 +117,7 @@ pub(crate) type TransactionTable =
     Table<u64, Transaction, { size_of::<u64>() }, { size_of::<Transaction>() }>;
 /// What user space has read of requests.
 pub(crate) type LabelTable = Table<u64, Label, { size_of::<u64>() }, { size_of::<Label>() }>;
+type SourceBucketTable = Table<SourceKey, u64, { size_of::<SourceKey>() }, { size_of::<u64>() }>;
 type FragmentTable =
     Table<FragmentKey, Fragments, { size_of::<FragmentKey>() }, { size_of::<Fragments>() }>;
 
@@ -144,6 +154,23 @@ impl<K: Pod, V: Pod, const KEY: usize, const VALUE: usize> Table<K, V, KEY, VALU
         let _ = self.map.insert(key, value, 0);
     }
 
+    /// Inserts an entry where there is none (BPF_NOEXIST).
+    pub(crate) fn insert_new(&mut self, key: &K, value: &V) -> Result<Insertion> {
+        let key = bytemuck::pod_read_unaligned::<[u8; KEY]>(bytemuck::bytes_of(key));
+        let value = bytemuck::pod_read_unaligned::<[u8; VALUE]>(bytemuck::bytes_of(value));
+        match self.map.insert(key, value, BPF_NOEXIST) {
+            Ok(()) => Ok(Insertion::New),
+            Err(MapError::SyscallError(error)) if is(&error, Errno::EXIST) => Ok(Insertion::Known),
+            // A hash map says the first, one that pushes old entries out the second.
+            Err(MapError::SyscallError(error))
+                if is(&error, Errno::TOOBIG) || is(&error, Errno::NOMEM) =>
+            {
+                Ok(Insertion::Full)
+            }
+            Err(error) => Err(error).context("insert an entry"),
+        }
+    }
+
     /// Removes the entries that are over, each looked at once more just before it goes.
     pub(crate) fn remove_if(&mut self, mut is_over: impl FnMut(&K, &V) -> bool) {
         let over: Vec<K> =
@@ -156,86 +183,71 @@ impl<K: Pod, V: Pod, const KEY: usize, const VALUE: usize> Table<K, V, KEY, VALU
     }
 
     /// Removes an entry; that it is gone already is no error.
-    fn remove(&mut self, key: &K) {
+    pub(crate) fn remove(&mut self, key: &K) {
         let _ = self.map.remove(&bytemuck::pod_read_unaligned(bytemuck::bytes_of(key)));
     }
 }
 
-/// Reads the settings.
-pub(crate) fn read_settings(directory: &Path) -> Result<Settings> {
-    let map = Array::<_, [u8; size_of::<Settings>()]>::try_from(open(directory, SETTINGS)?)
-        .context("use map SETTINGS: it is another version's")?;
-    let bytes = map.get(&0, 0).context("read the settings")?;
-    Ok(bytemuck::pod_read_unaligned(&bytes))
+/// What became of an entry that was to be inserted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Insertion {
+    /// It is in the table.
+    New,
+    /// Another one was there, and stays.
+    Known,
+    /// There was no room.
+    Full,
 }
 
-/// Writes the settings.
-pub(crate) fn write_settings(directory: &Path, settings: &Settings) -> Result<()> {
-    let mut map = Array::<_, [u8; size_of::<Settings>()]>::try_from(open(directory, SETTINGS)?)
-        .context("use map SETTINGS")?;
-    map.set(0, bytemuck::cast::<Settings, [u8; size_of::<Settings>()]>(*settings), 0)
-        .context("write the settings")
-}
-
-/// Reads the first so many entries of rules.
-pub(crate) fn read_rules(directory: &Path, count: u32) -> Result<Vec<Rule>> {
-    let map = Array::<_, [u8; size_of::<Rule>()]>::try_from(open(directory, RULES)?)
-        .context("use map RULES: it is another version's")?;
-    let read = |index| {
-        let bytes = map.get(&index, 0).with_context(|| format!("read rule entry {index}"))?;
-        Ok(bytemuck::pod_read_unaligned(&bytes))
-    };
-    (0..count).map(read).collect()
-}
-
-/// Writes the entries of rules from the first place on.
-pub(crate) fn write_rules(directory: &Path, rules: &[Rule]) -> Result<()> {
-    let mut map = Array::<_, [u8; size_of::<Rule>()]>::try_from(open(directory, RULES)?)
-        .context("use map RULES")?;
-    for (index, rule) in (0..).zip(rules) {
-        map.set(index, bytemuck::cast::<Rule, [u8; size_of::<Rule>()]>(*rule), 0)
-            .with_context(|| format!("write rule entry {index}"))?;
-    }
-    Ok(())
-}
-
-/// Writes what networks are to Amanda, and removes what they no longer are.
-pub(crate) fn write_roles(
-    directory: &Path,
-    roles: &[(amanda_fw_common::addr::Network, u8)],
-) -> Result<()> {
-    let mut map =
-        LpmTrie::<_, [u8; 16], u8>::try_from(open(directory, ROLES)?).context("use map ROLES")?;
-    let key = |network: &amanda_fw_common::addr::Network| {
-        Key::new(network.prefix(), network.addr().octets())
-    };
-    for (network, role) in roles {
-        map.insert(&key(network), role, 0).context("write a network of [amanda]")?;
-    }
-    let wanted: Vec<_> = roles.iter().map(|(network, _)| key(network)).collect();
-    let is_wanted = |old: &Key<[u8; 16]>| {
-        wanted.iter().any(|k| k.prefix_len() == old.prefix_len() && k.data() == old.data())
-    };
-    let stale: Vec<_> = map.keys().filter_map(Result::ok).filter(|k| !is_wanted(k)).collect();
-    for key in stale {
-        map.remove(&key).context("remove a network of [amanda]")?;
-    }
-    Ok(())
+fn is(error: &SyscallError, errno: Errno) -> bool {
+    error.io_error.raw_os_error() == Some(errno.raw_os_error())
 }
 
 /// Sums the counters over all CPUs.
 pub(crate) fn read_counts(directory: &Path) -> Result<Vec<Count>> {
-    let map = PerCpuArray::<_, [u64; 2]>::try_from(open(directory, COUNTS)?)
-        .context("use map COUNTERS: it is another version's")?;
-    let sum = |values: PerCpuValues<[u64; 2]>| {
-        let add = |a: Count, [packets, bytes]: &[u64; 2]| Count {
-            packets: a.packets.wrapping_add(*packets),
-            bytes: a.bytes.wrapping_add(*bytes),
-        };
-        values.iter().fold(Count::default(), add)
+    let map = counts(directory, COUNTS)?;
+    (0..COUNTERS).map(|index| sum(&map, index)).collect()
+}
+
+/// Sums what rules have counted over all CPUs, by their slots.
+pub(crate) fn read_rule_counts(directory: &Path, slots: &[u16]) -> Result<Vec<Count>> {
+    let map = counts(directory, RULE_COUNTS)?;
+    slots.iter().map(|&slot| sum(&map, slot.into())).collect()
+}
+
+/// Clears what is remembered of rules that were in some slots before.
+pub(crate) fn clear_slots(directory: &Path, slots: &[u16]) -> Result<()> {
+    let mut buckets = Array::<_, [u64; 2]>::try_from(open(directory, RULE_BUCKETS)?)
+        .context("use map RULE_BUCKETS: it is another version's")?;
+    let mut counts = counts(directory, RULE_COUNTS)?;
+    let cpus = nr_cpus().map_err(|(path, error)| {
+        anyhow::Error::from(error).context(format!("read the number of CPUs from {path}"))
+    })?;
+    for &slot in slots {
+        buckets.set(slot.into(), [0; 2], 0).context("clear the buckets of a rule")?;
+        let zeros = PerCpuValues::try_from(vec![[0; 2]; cpus]).context("make a counter")?;
+        counts.set(slot.into(), zeros, 0).context("clear the counter of a rule")?;
+    }
+    let cleared: HashSet<u64> = slots.iter().map(|&slot| slot.into()).collect();
+    SourceBucketTable::open(directory, SOURCE_BUCKETS)?
+        .remove_if(|key, _| cleared.contains(&key.slot));
+    Ok(())
+}
+
+type Counts = PerCpuArray<MapData, [u64; 2]>;
+
+fn counts(directory: &Path, name: &str) -> Result<Counts> {
+    PerCpuArray::try_from(open(directory, name)?)
+        .with_context(|| format!("use map {name}: it is another version's"))
+}
+
+fn sum(map: &Counts, index: u32) -> Result<Count> {
+    let values = map.get(&index, 0).context("read a counter")?;
+    let add = |a: Count, [packets, bytes]: &[u64; 2]| Count {
+        packets: a.packets.wrapping_add(*packets),
+        bytes: a.bytes.wrapping_add(*bytes),
     };
-    let read = |index| Ok(sum(map.get(&index, 0).context("read a counter")?));
-    (0..COUNTERS).map(read).collect()
+    Ok(values.iter().fold(Count::default(), add))
 }
 
 /// Reads a record, and lends the first bytes of its packet.

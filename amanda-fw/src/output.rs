@@ -2,7 +2,9 @@
 
 pub(crate) mod check;
 pub(crate) mod event;
+pub(crate) mod explanation;
 pub(crate) mod list;
+pub(crate) mod log_line;
 pub(crate) mod session;
 pub(crate) mod status;
 pub(crate) mod terminal;

@@ -3,23 +3,22 @@
 use std::path::{Path, PathBuf};
 
 use amanda_fw_common::flow::{Flow, FlowKey};
-use amanda_fw_common::rules::Rule;
+use amanda_fw_common::label::RuleInfo;
 use amanda_fw_common::settings::Settings;
 use amanda_fw_common::transaction::Transaction;
 use anyhow::{Result, bail};
 
 use crate::bpffs::PinDirectory;
 use crate::cli::Global;
-use crate::config::{self, HostAddresses};
-use crate::maps::{self, FlowTable, LabelTable, TransactionTable};
+use crate::maps::{self, FlowTable, LabelTable, TransactionTable, ruleset};
 use crate::output::session::Session;
+use crate::rule_names::RuleNames;
 use crate::{clock, privileges};
 
-/// The pins of a firewall, and the configuration that may be the one in force.
+/// The pins of a firewall.
 pub(crate) struct View {
     pins: PinDirectory,
     maps: PathBuf,
-    config: Option<PathBuf>,
 }
 
 impl View {
@@ -33,7 +32,7 @@ impl View {
                 global.bpffs.display()
             );
         }
-        Ok(Self { maps: pins.maps(), pins, config: global.config.clone() })
+        Ok(Self { maps: pins.maps(), pins })
     }
 
     /// Returns the directory of the maps.
@@ -48,24 +47,32 @@ impl View {
 
     /// Reads the settings in force.
     pub(crate) fn settings(&self) -> Result<Settings> {
-        maps::read_settings(&self.maps)
+        self.pins.read_ruleset(ruleset::read_settings)
     }
 
-    /// Reads the rules in force.
-    pub(crate) fn rules(&self) -> Result<Vec<Rule>> {
-        maps::read_rules(&self.maps, self.settings()?.rules)
+    /// Returns the number of the ruleset in force.
+    pub(crate) fn generation(&self) -> Result<u64> {
+        Ok(self.pins.generation()?.unwrap_or_default())
     }
 
-    /// Returns the names of the rules in force: the configuration's, if it makes the same rules.
-    pub(crate) fn rule_names(&self) -> Result<Vec<String>> {
-        let host = HostAddresses::read()?;
-        let compiled = config::load(self.config.as_deref())
-            .ok()
-            .and_then(|config| config::compile(&config, &host).ok());
-        match compiled {
-            Some(ruleset) if ruleset.rules == self.rules()? => Ok(ruleset.rule_names),
-            _ => Ok(Vec::new()),
-        }
+    /// Returns the configuration file that is in force, nothing for the built-in defaults.
+    pub(crate) fn config(&self) -> Result<Option<PathBuf>> {
+        self.pins.config()
+    }
+
+    /// Reads what people call the rules in force, by place.
+    pub(crate) fn rules(&self) -> Result<Vec<RuleInfo>> {
+        self.pins.read_ruleset(ruleset::read_infos)
+    }
+
+    /// Returns the names of the rules in force.
+    pub(crate) fn rule_names(&self) -> Result<RuleNames> {
+        Ok(RuleNames::new(&self.rules()?))
+    }
+
+    /// Returns the pin directory.
+    pub(crate) fn pins(&self) -> &PinDirectory {
+        &self.pins
     }
 
     /// Lists the flows that are not silent for too long.

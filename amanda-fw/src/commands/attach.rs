@@ -1,32 +1,45 @@
 //! `attach`: loads, attaches, enforces, and says what is decided until it is told to stop.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use amanda_fw_common::connect::Service;
 use amanda_fw_common::event::Event;
 use amanda_fw_common::label::Label;
-use anyhow::{Context, Result};
-use tokio::signal::unix::{SignalKind, signal};
+use anyhow::{Context, Result, bail};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::task::LocalSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
+use super::reload::{Guard, reload};
+use crate::adopt::Adoption;
 use crate::aging::Aging;
 use crate::bpffs::PinDirectory;
 use crate::cli::{AttachArgs, Global};
-use crate::config::{self, Config, HostAddresses, Ruleset};
+use crate::config::{self, Config, Host, Ruleset};
 use crate::device::{self, Device};
 use crate::events::{self, Message};
-use crate::firewall::{self, Firewall};
+use crate::firewall;
 use crate::lock::Lock;
-use crate::maps::{self, LabelTable, TransactionTable};
+use crate::maps::{self, LabelTable, TransactionTable, ruleset};
 use crate::output::event::EventLines;
+use crate::output::log_line::log_line;
 use crate::output::terminal::Terminal;
 use crate::output::wall_clock::WallClock;
-use crate::{clock, privileges};
+use crate::rule_names::RuleNames;
+use crate::switch::Switch;
+use crate::{clock, lockout, privileges};
 
 /// How often the tables are swept.
 const SWEEP: Duration = Duration::from_secs(10);
+
+/// How often is looked after another ruleset, and after the time to confirm.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How to attach although it would lock the caller out.
+const IN_SPITE: &str = "try it with --confirm 30s, which takes the firewall off again unless you \
+                        confirm, or attach with --force";
 
 /// Events between the rings and the terminal.
 const BACKLOG: usize = 4096;
@@ -34,7 +47,8 @@ const BACKLOG: usize = 4096;
 /// Runs the command to its end.
 pub(crate) fn run(args: &AttachArgs, global: &Global) -> Result<()> {
     let config = config::load(global.config.as_deref())?;
-    let ruleset = config::compile(&config, &HostAddresses::read()?)?;
+    let host = Host::read()?;
+    let mut ruleset = config::compile(&config, &host)?;
     privileges::check()?;
     privileges::check_btf()?;
     privileges::raise_memlock();
@@ -43,125 +57,287 @@ pub(crate) fn run(args: &AttachArgs, global: &Global) -> Result<()> {
         .enable_all()
         .build()
         .context("start the runtime")?;
-    LocalSet::new().block_on(&runtime, serve(args, global, &config, &ruleset))
+    ruleset.settings.confirm_by = args.confirm.map_or(0, |time| {
+        clock::monotonic().saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+    });
+    LocalSet::new().block_on(
+        &runtime,
+        serve(args, global, &Meant { config: &config, ruleset: &ruleset, host: &host }),
+    )
 }
 
-async fn serve(
-    args: &AttachArgs,
-    global: &Global,
-    config: &Config,
-    ruleset: &Ruleset,
-) -> Result<()> {
+/// What is to be enforced.
+struct Meant<'a> {
+    config: &'a Config,
+    ruleset: &'a Ruleset,
+    host: &'a Host,
+}
+
+async fn serve(args: &AttachArgs, global: &Global, meant: &Meant<'_>) -> Result<()> {
     let mut devices = Vec::new();
     for name in &args.interfaces {
         devices.push(device::find(name).await?);
     }
     let pins = PinDirectory::new(&global.bpffs);
-    pins.create()?;
     let before: Vec<String> = pins.interfaces()?.into_iter().map(|(name, _)| name).collect();
-    let served = enforce(args, global, config, ruleset, &devices, &pins).await;
-    let released = match &served {
-        Ok(()) if args.keep => global.terminal().print("left on; `amanda-fw detach` takes it off"),
-        Ok(()) => {
-            release(&args.interfaces, &[], &pins).and_then(|()| global.terminal().print("detached"))
+    let others = before.iter().filter_map(|name| device::index_of(name));
+    let interfaces: Vec<u32> = devices.iter().map(|device| device.index).chain(others).collect();
+    if let Some(lock_out) = lockout::find(&interfaces, meant.ruleset).await? {
+        if !args.force && args.confirm.is_none() {
+            bail!(lock_out.refusal(meant.config.name(), IN_SPITE));
         }
-        Err(_) => release(&args.interfaces, &before, &pins),
+        global.terminal().print(&format!("warning: {lock_out}"))?;
+    }
+    pins.create()?;
+    let served = enforce(args, global, meant, &devices, &pins).await;
+    let released = match &served {
+        Ok(End::Stopped) if args.keep => {
+            global.terminal().print("left on; `amanda-fw detach` takes it off")
+        }
+        Ok(End::Stopped) => {
+            let released = release(global, &args.interfaces, &[], &pins);
+            released.and_then(|()| global.terminal().print("detached"))
+        }
+        Ok(End::Detached) => global.terminal().print("detached by another amanda-fw"),
+        Ok(End::Unconfirmed) => {
+            let attached = pins.interfaces()?.into_iter().map(|(name, _)| name);
+            release(global, &attached.collect::<Vec<_>>(), &[], &pins).and_then(|()| {
+                bail!("not confirmed in time by `amanda-fw confirm`: everything is taken off again")
+            })
+        }
+        Err(_) => release(global, &args.interfaces, &before, &pins),
     };
     // What failed first is what to report.
-    served.and(released)
+    served.map(drop).and(released)
 }
 
-/// Attaches, tells, and stays until a signal.
+/// Why the loader ends.
+enum End {
+    /// It was told to.
+    Stopped,
+    /// The firewall is off.
+    Detached,
+    /// Nobody confirmed the firewall in time.
+    Unconfirmed,
+}
+
+/// Attaches, tells, and stays until there is a reason to end.
 async fn enforce(
     args: &AttachArgs,
     global: &Global,
-    config: &Config,
-    ruleset: &Ruleset,
+    meant: &Meant<'_>,
     devices: &[Device],
     pins: &PinDirectory,
-) -> Result<()> {
-    let mut firewall = Firewall::load(pins, ruleset, log_level(global))?;
-    firewall.configure(ruleset)?;
+) -> Result<End> {
+    let lock = Lock::switch(&global.bpffs)?;
+    let Meant { config, ruleset, host } = *meant;
+    let (log_level, colors_errors) = (global.log_level(), global.colors_errors());
+    let switch = Switch { pins, config, ruleset, host, log_level, colors_errors };
+    let mut terminal = global.terminal();
+    let mut adopted = None;
+    let before = || {
+        let adoption = adopted.insert(Adoption::open(&pins.maps())?);
+        adopt(adoption, args, &mut terminal)
+    };
+    let (mut firewall, placements) = switch.run(devices, args.mode, before).await?;
+    drop(lock);
     let (sender, receiver) = mpsc::channel(BACKLOG);
     events::follow(firewall.take_events()?, &sender)?;
-    if log_level(global) > 0 {
+    if global.log_level() > 0 {
         events::follow_log(firewall.ebpf())?;
     }
-    let mut terminal = global.terminal();
-    for device in devices {
-        let configured = config.modes.get(&device.name).copied();
-        let mode = firewall.attach(device, args.mode.or(configured).unwrap_or_default())?;
+    for (device, mode) in &placements {
         terminal.print(&format!("attached {} ({mode}) with {}", device.name, config.name()))?;
     }
-    let interface_name = |index| name_of(devices, index);
-    let lines = EventLines {
-        clock: &WallClock::now(),
-        interface_name: &interface_name,
-        rule_names: &ruleset.rule_names,
-        color: terminal.has_color(),
-    };
-    watch(pins, receiver, &lines, &mut terminal).await
+    if let Some(mut adoption) = adopted {
+        // Connections may have been opened meanwhile.
+        adopt(&mut adoption, args, &mut terminal)?;
+        adoption.report().map_or(Ok(()), |report| terminal.print(&report))?;
+    }
+    if let Some(time) = args.confirm {
+        terminal
+            .print(&format!("`amanda-fw confirm` within {time:?}, or it is taken off again"))?;
+    }
+    Watch::open(pins, global, terminal)?.run(receiver).await
 }
 
-/// Returns the level up to which the programs log, in aya-log's numbers.
-fn log_level(global: &Global) -> u8 {
-    const NONE: u8 = 0;
-    const DEBUG: u8 = 4;
-    const TRACE: u8 = 5;
-    match global.verbose {
-        0 => NONE,
-        1 => DEBUG,
-        _ => TRACE,
+/// Adopts what is open; with `--force` also goes on without.
+fn adopt(adoption: &mut Adoption, args: &AttachArgs, terminal: &mut Terminal) -> Result<()> {
+    match adoption.adopt() {
+        Err(error) if args.force => terminal.print(&format!("warning: {error:#}")),
+        adopted => adopted.context("adopt open connections, without which --force attaches"),
     }
 }
 
-/// Passes decisions to the terminal and ages the tables.
-async fn watch(
-    pins: &PinDirectory,
-    mut receiver: Receiver<Message>,
-    lines: &EventLines<'_>,
-    terminal: &mut Terminal,
-) -> Result<()> {
-    let mut aging = Aging::open(pins)?;
-    let transactions = TransactionTable::open(&pins.maps(), maps::TRANSACTIONS)?;
-    let mut labels = LabelTable::open(&pins.maps(), maps::LABELS)?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("watch for Ctrl-C")?;
-    let mut terminate = signal(SignalKind::terminate()).context("watch for SIGTERM")?;
-    let mut sweep = interval(SWEEP);
-    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = interrupt.recv() => return Ok(()),
-            _ = terminate.recv() => return Ok(()),
-            _ = sweep.tick() => {
-                if pins.interfaces()?.is_empty() {
-                    return terminal.print("detached by another amanda-fw");
-                }
-                aging.sweep(clock::monotonic())?;
-            }
-            Some(message) = receiver.recv() => {
-                let line = match message {
-                    Message::Decision(event, about) => {
-                        let line = lines.line(&event, service_of(&event, &transactions));
-                        match about {
-                            Some(about) => {
-                                labels.insert(&event.amanda.transaction, &Label::new(&about));
-                                format!("{line} {about}")
-                            }
-                            None => line,
-                        }
+/// What the loader does while the kernel enforces.
+struct Watch<'a> {
+    pins: &'a PinDirectory,
+    global: &'a Global,
+    terminal: Terminal,
+    aging: Aging,
+    transactions: TransactionTable,
+    labels: LabelTable,
+    clock: WallClock,
+    interfaces: HashMap<u32, String>,
+    generation: Option<u64>,
+    rule_names: RuleNames,
+}
+
+impl<'a> Watch<'a> {
+    fn open(pins: &'a PinDirectory, global: &'a Global, terminal: Terminal) -> Result<Self> {
+        let mut watch = Self {
+            pins,
+            global,
+            terminal,
+            aging: Aging::open(pins)?,
+            transactions: TransactionTable::open(&pins.maps(), maps::TRANSACTIONS)?,
+            labels: LabelTable::open(&pins.maps(), maps::LABELS)?,
+            clock: WallClock::now(),
+            interfaces: HashMap::new(),
+            generation: None,
+            rule_names: RuleNames::default(),
+        };
+        watch.learn()?;
+        Ok(watch)
+    }
+
+    /// Passes decisions to the terminal, ages the tables, and reloads at a hangup.
+    async fn run(mut self, mut receiver: Receiver<Message>) -> Result<End> {
+        let mut interrupt = on_signal(SignalKind::interrupt())?;
+        let mut terminate = on_signal(SignalKind::terminate())?;
+        let mut hangup = on_signal(SignalKind::hangup())?;
+        let (mut sweep, mut look) = (every(SWEEP), every(LOOK));
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => return Ok(End::Stopped),
+                _ = terminate.recv() => return Ok(End::Stopped),
+                _ = hangup.recv() => self.reload().await?,
+                _ = look.tick() => {
+                    if let Some(end) = self.look()? {
+                        return Ok(end);
                     }
-                    Message::Lost(count) => format!("{count} events lost: the ring was full"),
-                };
-                terminal.print(&line)?;
+                }
+                _ = sweep.tick() => self.aging.sweep(clock::monotonic())?,
+                Some(message) = receiver.recv() => self.tell(message)?,
             }
         }
     }
+
+    /// Notices another ruleset, and a reason to end that others have made.
+    fn look(&mut self) -> Result<Option<End>> {
+        if self.pins.interfaces()?.is_empty() {
+            return Ok(Some(End::Detached));
+        }
+        self.learn()?;
+        if !self.is_unconfirmed()? {
+            return Ok(None);
+        }
+        // Whoever confirms in time may not have written it yet.
+        let _lock = Lock::switch(&self.global.bpffs)?;
+        Ok(self.is_unconfirmed()?.then_some(End::Unconfirmed))
+    }
+
+    /// Tells whether the time to confirm has passed.
+    fn is_unconfirmed(&self) -> Result<bool> {
+        if self.pins.generation()?.is_none() {
+            // The firewall is being taken off.
+            return Ok(false);
+        }
+        let settings = self.pins.read_ruleset(ruleset::read_settings)?;
+        Ok(settings.is_unconfirmed(clock::monotonic()))
+    }
+
+    /// Learns the names of the rules in force, if they are others than before.
+    fn learn(&mut self) -> Result<()> {
+        let generation = self.pins.generation()?;
+        if generation.is_some() && generation != self.generation {
+            self.rule_names.learn(&self.pins.read_ruleset(ruleset::read_infos)?);
+            self.generation = generation;
+        }
+        Ok(())
+    }
+
+    /// Learns what the rules of a decision are called.
+    fn learn_about(&mut self, event: &Event) -> Result<()> {
+        let known = |names: &RuleNames| names.knows(event.rule) && names.knows(event.log);
+        if !known(&self.rule_names) {
+            self.learn()?;
+        }
+        if !known(&self.rule_names) {
+            // Programs meet a ruleset a moment before it is in force for whoever looks.
+            let next = ruleset::read_infos(&self.pins.next_ruleset());
+            self.rule_names.learn(&next.unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    /// Reloads the configuration; where that fails, everything stays as it is.
+    async fn reload(&mut self) -> Result<()> {
+        let usual = self.global.config.as_deref();
+        let line = match reload(self.global, self.pins, [None, usual], Guard::Off).await {
+            Ok(line) => line,
+            Err(error) => {
+                format!("{}nothing has changed", crate::describe(&error, self.terminal.has_color()))
+            }
+        };
+        self.learn()?;
+        self.terminal.print(&line)
+    }
+
+    fn tell(&mut self, message: Message) -> Result<()> {
+        let line = match message {
+            Message::Decision(event, about, logged) => {
+                self.learn_about(&event)?;
+                if event.log != 0 {
+                    let line = self.log_line(&event, &logged);
+                    self.terminal.print(&line)?;
+                }
+                self.decision(&event, about)
+            }
+            Message::Lost(count) => format!("{count} events lost: the ring was full"),
+        };
+        self.terminal.print(&line)
+    }
+
+    /// Writes what a rule logs of a packet, as the kernel's LOG target does.
+    fn log_line(&mut self, event: &Event, packet: &[u8]) -> String {
+        let name = self.interface(event.interface);
+        let time = self.clock.time_of_day(event.time);
+        format!("{time} {}{}", self.rule_names.prefix(event.log), log_line(event, &name, packet))
+    }
+
+    fn decision(&mut self, event: &Event, about: Option<String>) -> String {
+        let name = self.interface(event.interface);
+        let lines = EventLines {
+            clock: &self.clock,
+            interface_name: &|_| name.clone(),
+            rule_names: &self.rule_names,
+            color: self.terminal.has_color(),
+        };
+        let line = lines.line(event, service_of(event, &self.transactions));
+        match about {
+            Some(about) => {
+                self.labels.insert(&event.amanda.transaction, &Label::new(&about));
+                format!("{line} {about}")
+            }
+            None => line,
+        }
+    }
+
+    fn interface(&mut self, index: u32) -> String {
+        let name = || device::name_of(index).unwrap_or_else(|| format!("if{index}"));
+        self.interfaces.entry(index).or_insert_with(name).clone()
+    }
 }
 
-fn name_of(devices: &[Device], index: u32) -> String {
-    let device = devices.iter().find(|device| device.index == index);
-    device.map_or_else(|| format!("if{index}"), |device| device.name.clone())
+fn on_signal(kind: SignalKind) -> Result<Signal> {
+    signal(kind).context("watch for signals")
+}
+
+fn every(period: Duration) -> Interval {
+    let mut interval = interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }
 
 /// Finds the service of a stream's transaction.
@@ -171,7 +347,13 @@ fn service_of(event: &Event, transactions: &TransactionTable) -> Option<Service>
 }
 
 /// Takes interfaces off but for some, and everything with the last of them.
-fn release(interfaces: &[String], kept: &[String], pins: &PinDirectory) -> Result<()> {
+fn release(
+    global: &Global,
+    interfaces: &[String],
+    kept: &[String],
+    pins: &PinDirectory,
+) -> Result<()> {
+    let _lock = Lock::switch(&global.bpffs)?;
     for name in interfaces {
         if !kept.contains(name) {
             firewall::detach(pins, name)?;

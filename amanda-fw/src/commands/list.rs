@@ -1,5 +1,6 @@
 //! `amanda-fw list`: shows a table, without loading a program or changing a map.
 
+use amanda_fw_common::label::RuleInfo;
 use anyhow::Result;
 use serde::Serialize;
 
@@ -42,6 +43,12 @@ fn expectations(view: &View) -> Result<Vec<ExpectationRow>> {
 }
 
 fn rules(view: &View) -> Result<Vec<RuleRow>> {
-    let names = view.rule_names()?;
-    Ok(view.rules()?.iter().map(|rule| RuleRow::new(rule, &names)).collect())
+    let infos = view.rules()?;
+    let rules: Vec<&[RuleInfo]> = infos.chunk_by(|a, b| a.slot == b.slot).collect();
+    let firsts: Vec<&RuleInfo> = rules.iter().filter_map(|parts| parts.first()).collect();
+    let slots: Vec<u16> = firsts.iter().map(|info| info.slot).collect();
+    let counts = maps::read_rule_counts(view.maps(), &slots)?;
+    let numbered = (1..).zip(firsts).zip(rules).zip(&counts);
+    let row = |(((number, info), parts), count)| RuleRow::new(number, info, parts, count);
+    Ok(numbered.map(row).collect())
 }

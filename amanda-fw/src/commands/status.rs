@@ -3,9 +3,9 @@
 use anyhow::Result;
 
 use crate::cli::{Global, StatusArgs};
-use crate::output::status::{self, Fill, Interface, Policy, Snapshot};
+use crate::output::status::{self, Fill, Interface, Policy, Ruleset, Snapshot};
 use crate::view::View;
-use crate::{device, firewall, maps, output};
+use crate::{clock, device, firewall, maps, output};
 
 /// Runs the command.
 pub(crate) fn run(args: &StatusArgs, global: &Global) -> Result<()> {
@@ -15,15 +15,16 @@ pub(crate) fn run(args: &StatusArgs, global: &Global) -> Result<()> {
 }
 
 fn snapshot(view: &View) -> Result<Snapshot> {
-    let counts = maps::read_counts(view.maps())?;
+    let (counts, settings) = (maps::read_counts(view.maps())?, view.settings()?);
     let interface = |(name, pins): (String, Vec<String>)| Interface {
         index: device::index_of(&name),
-        mode: firewall::mode_of(&pins).to_owned(),
+        mode: firewall::mode_of(&pins),
         name,
     };
     Ok(Snapshot {
         interfaces: view.interfaces()?.into_iter().map(interface).collect(),
-        policy: Policy::of(&view.settings()?),
+        ruleset: Ruleset::new(view.generation()?, view.config()?, &settings, clock::monotonic()),
+        policy: Policy::of(&view.rules()?),
         tables: fills(view)?,
         reasons: status::reasons(&counts),
         occurrences: status::occurrences(&counts),

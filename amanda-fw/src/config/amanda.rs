@@ -7,9 +7,11 @@ use amanda_fw_common::settings::Settings;
 use toml::de::DeTable;
 
 use super::hosts::{Hosts, Place};
+use super::keys;
 use super::mistake::Span;
-use super::scalar::{port, ports, time};
-use super::section::{Read, Section};
+use super::ports::{port, range};
+use super::scalar::time;
+use super::section::{Read, Section, Spans};
 
 /// What the firewall is told of Amanda.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub(crate) struct Amanda {
     pub(crate) transaction_timeout: Duration,
     /// For how long an announced port stays open that nobody connects to.
     pub(crate) expectation_timeout: Duration,
+    /// Where the values stand in the text.
+    pub(super) spans: Spans,
 }
 
 impl Default for Amanda {
@@ -42,6 +46,7 @@ impl Default for Amanda {
             stream_ports: settings.streams(),
             transaction_timeout: Duration::from_nanos(settings.transaction_timeout),
             expectation_timeout: Duration::from_nanos(settings.expectation_timeout),
+            spans: Spans::default(),
         }
     }
 }
@@ -51,14 +56,15 @@ impl Amanda {
     pub(super) fn read(span: Span, table: &DeTable<'_>, hosts: &Hosts) -> Read<Self> {
         let neighbours = || vec![Place::Own, Place::OnLink];
         let default = Self::default();
-        let mut section = Section::new("[amanda]", span, table);
+        let mut section = Section::new("[amanda]", span, &keys::AMANDA, table);
         let servers = section.read("servers", |value| hosts.places(value));
         let clients = section.read("clients", |value| hosts.places(value));
         let control_port = section.read("control_port", port);
-        let control_source_ports = section.read("control_source_ports", ports);
-        let stream_ports = section.read("stream_ports", ports);
+        let control_source_ports = section.read("control_source_ports", range);
+        let stream_ports = section.read("stream_ports", range);
         let transaction_timeout = section.read("transaction_timeout", time);
         let expectation_timeout = section.read("expectation_timeout", time);
+        let spans = section.spans();
         section.finish(Self {
             servers: servers.unwrap_or_else(neighbours),
             clients: clients.unwrap_or_else(neighbours),
@@ -67,6 +73,7 @@ impl Amanda {
             stream_ports: stream_ports.unwrap_or(default.stream_ports),
             transaction_timeout: transaction_timeout.unwrap_or(default.transaction_timeout),
             expectation_timeout: expectation_timeout.unwrap_or(default.expectation_timeout),
+            spans,
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::keys;
 use super::scalar::choice;
 use super::section::{Read, Section, Value, table};
 use crate::device::Mode;
@@ -22,10 +23,8 @@ pub(super) fn read_all(value: &Value<'_>) -> Read<Modes> {
 }
 
 fn read(name: &str, value: &Value<'_>) -> Read<Mode> {
-    let mut section = Section::new(format!("[interfaces.{name}]"), value.span(), table(value)?);
+    let title = format!("[interfaces.{name}]");
+    let mut section = Section::new(title, value.span(), &keys::INTERFACE, table(value)?);
     let mode = section.read("mode", choice).unwrap_or_default();
-    for key in ["nat", "masquerade", "log"] {
-        section.refuse(key);
-    }
     section.finish(mode)
 }

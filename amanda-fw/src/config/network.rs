@@ -26,20 +26,39 @@ pub(super) fn parse(text: &str) -> Result<Network, String> {
         let whole = display(&network);
         return Err(format!("\"{text}\" has bits after its prefix: write {whole} or {ip}"));
     }
-    refuse_both_families(text, ip, network)
+    Ok(network)
 }
 
-/// Refuses an IPv6 network around the place where IPv4 is mapped: it would hold all of IPv4.
-fn refuse_both_families(text: &str, ip: IpAddr, network: Network) -> Result<Network, String> {
-    if ip.is_ipv6()
-        && network.prefix() < u32::from(MAPPED_BITS)
-        && network.contains(Addr::v4([0; 4]))
-    {
-        return Err(format!(
-            "\"{text}\" holds IPv4 as well: write \"any\" for both, or \"2000::/3\" for IPv6"
-        ));
-    }
-    Ok(network)
+/// Tells whether a network holds the place where IPv4 is mapped, and more: as written, it means
+/// only what of it is IPv6.
+pub(super) fn is_wide(network: &Network) -> bool {
+    network.prefix() < u32::from(MAPPED_BITS) && network.contains(Addr::v4([0; 4]))
+}
+
+/// Tells whether a network is IPv4.
+pub(super) fn is_v4(network: &Network) -> bool {
+    network.prefix() >= u32::from(MAPPED_BITS) && network.addr().is_v4()
+}
+
+/// Returns all of IPv4.
+pub(super) fn all_v4() -> Network {
+    Network::new(Addr::v4([0; 4]), MAPPED_BITS)
+}
+
+/// Tells whether a network lies in another.
+pub(super) fn holds(outer: &Network, inner: &Network) -> bool {
+    outer.prefix() <= inner.prefix() && outer.contains(inner.addr())
+}
+
+/// Takes IPv4 out of a network that [`is_wide`]: what is left are its other halves, one for each
+/// bit down to the place where IPv4 is mapped.
+pub(super) fn without_v4(network: &Network) -> Vec<Network> {
+    let mapped = u128::from_be_bytes(Addr::v4([0; 4]).octets());
+    let other_half = |prefix: u32| {
+        let bits = mapped ^ (1_u128 << (128 - prefix));
+        Network::new(Addr::from(bits.to_be_bytes()), prefix as u8)
+    };
+    (network.prefix() + 1..=u32::from(MAPPED_BITS)).map(other_half).collect()
 }
 
 /// Returns the network of an address and the length of its prefix in the address's own bits.
@@ -74,8 +93,7 @@ mod tests {
 
     #[test]
     fn a_network_reads_as_it_was_written() {
-        for text in ["10.0.0.1", "10.0.0.0/8", "0.0.0.0/0", "2001:db8::1", "fe80::/10", "2000::/3"]
-        {
+        for text in ["10.0.0.1", "10.0.0.0/8", "0.0.0.0/0", "2001:db8::1", "fe80::/10", "::/64"] {
             check(text, Ok(text));
         }
         check("10.0.0.1/32", Ok("10.0.0.1"));
@@ -94,11 +112,17 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_network_that_would_hold_ipv4_is_refused() {
-        check(
-            "::/0",
-            Err("\"::/0\" holds IPv4 as well: write \"any\" for both, or \"2000::/3\" for IPv6"),
-        );
+    fn what_is_left_of_ipv6_without_ipv4_is_all_of_ipv6_and_no_ipv4() {
         check("::ffff:0:0/96", Ok("0.0.0.0/0"));
+        for (text, inside) in [("::/0", "2001:db8::1"), ("::/64", "::fffe:1.2.3.4")] {
+            let wide = parse(text).expect("a network");
+            assert!(is_wide(&wide));
+            let left = without_v4(&wide);
+            let holds = |ip: &str| {
+                let ip: IpAddr = ip.parse().expect("an address");
+                left.iter().filter(|network| network.contains(ip.into())).count()
+            };
+            assert_eq!((holds(inside), holds("::1"), holds("1.2.3.4")), (1, 1, 0), "{text}");
+        }
     }
 }

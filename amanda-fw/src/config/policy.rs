@@ -1,54 +1,65 @@
 //! `[policy]`: what happens to packets that nothing else decides.
 
+use amanda_fw_common::rules::Action;
+use clap::ValueEnum;
 use toml::de::DeTable;
 
-use super::mistake::{Mistake, Span};
-use super::scalar::{choice, text};
-use super::section::{Read, Section, Value};
+use super::effect::{Log, verdict};
+use super::keys;
+use super::mistake::Span;
+use super::scalar::{boolean, choice};
+use super::section::{Read, Section, Spans};
 
-/// What happens to a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Action {
-    /// It goes on.
-    Accept,
-    /// It is gone.
-    Drop,
-}
-
-impl Action {
-    /// Reads an action.
-    pub(super) fn read(value: &Value<'_>) -> Read<Self> {
-        if text(value)? == "reject" {
-            let message = "\"reject\" is not available in this version";
-            return Err(vec![Mistake::new(value.span(), message).way_out("write \"drop\"")]);
-        }
-        choice(value)
-    }
-}
-
-/// What happens to packets that nothing else decides, by direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What happens to packets that nothing else decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Policy {
     /// What happens to packets that come in.
     pub(crate) incoming: Action,
     /// What happens to packets that go out.
     pub(crate) outgoing: Action,
+    /// How what it keeps out is logged, if it is.
+    pub(crate) log: Option<Log>,
+    /// Whether echo requests come in and neighbour discovery passes.
+    pub(crate) icmp: bool,
+    /// Whether a reload ends flows that could not begin any more.
+    pub(crate) end_flows: bool,
+    /// Where the values stand in the text.
+    pub(super) spans: Spans,
+}
+
+/// What becomes of flows that a changed configuration would not let begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum OnReload {
+    /// They go on, as in netfilter.
+    Keep,
+    /// They end.
+    End,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { incoming: Action::Drop, outgoing: Action::Accept }
+        Self {
+            incoming: Action::Drop,
+            outgoing: Action::Accept,
+            log: None,
+            icmp: true,
+            end_flows: false,
+            spans: Spans::default(),
+        }
     }
 }
 
 impl Policy {
     /// Reads the section.
     pub(super) fn read(span: Span, table: &DeTable<'_>) -> Read<Self> {
-        let mut section = Section::new("[policy]", span, table);
+        let mut section = Section::new("[policy]", span, &keys::POLICY, table);
         let default = Self::default();
-        let incoming = section.read("incoming", Action::read).unwrap_or(default.incoming);
-        let outgoing = section.read("outgoing", Action::read).unwrap_or(default.outgoing);
-        section.refuse("log");
-        section.finish(Self { incoming, outgoing })
+        let incoming = section.read("incoming", verdict).unwrap_or(default.incoming);
+        let outgoing = section.read("outgoing", verdict).unwrap_or(default.outgoing);
+        let log = section.read("log", Log::read);
+        let icmp = section.read("icmp", boolean).unwrap_or(default.icmp);
+        let end_flows = section.read("on_reload", choice::<OnReload>) == Some(OnReload::End);
+        let spans = section.spans();
+        section.finish(Self { incoming, outgoing, log, icmp, end_flows, spans })
     }
 }

@@ -3,6 +3,8 @@
 use amanda_fw_common::addr::Network;
 use amanda_fw_common::rules::role;
 
+use super::network::holds;
+
 /// The most networks that may have a role: the size of the table.
 pub(super) const MAX_ROLES: usize = 1024;
 
@@ -22,10 +24,6 @@ pub(super) fn compile(servers: &[Network], clients: &[Network]) -> Vec<(Network,
 fn bits_of(network: &Network, named: &[(Network, u8)]) -> u8 {
     let containing = named.iter().filter(|(other, _)| holds(other, network));
     containing.fold(0, |bits, (_, bit)| bits | bit)
-}
-
-fn holds(outer: &Network, inner: &Network) -> bool {
-    outer.prefix() <= inner.prefix() && outer.contains(inner.addr())
 }
 
 #[cfg(test)]

@@ -1,42 +1,55 @@
-//! `[[rule]]`: which new flows are let in or kept out.
+//! `[[rule]]`: what happens to packets of no flow.
 
-use amanda_fw_common::connect::PortRange;
-use amanda_fw_common::rules::Way;
+use amanda_fw_common::rules::{Action, Rejection, State, Way};
+use amanda_fw_common::ruleset::Protocols;
+use amanda_fw_common::wire::PROTOCOL_TCP;
 use clap::ValueEnum;
 use toml::de::DeValue;
 
+use super::effect::Effect;
 use super::hosts::{Hosts, Place};
+use super::keys;
 use super::mistake::{Mistake, Span};
-use super::policy::Action;
-use super::protocol::{IcmpType, has_ports, icmp_type, is_icmp, protocol, protocol_name};
-use super::scalar::{choice, ports, text};
-use super::section::{Read, Section, Value, list, nonempty, table};
+use super::scalar::{choice, complain, text};
+use super::section::{Read, Section, Spans, Value, list, nonempty, table};
+use super::selection::{Selection, selection};
+use super::traffic::{self, Traffic};
 
 /// One rule as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ConfigRule {
-    /// Where it stands in the text.
-    pub(super) span: Span,
+    /// Where it and its values stand in the text.
+    pub(super) spans: Spans,
     /// What people call it.
     pub(crate) name: String,
     /// Which way a packet must go.
-    pub(crate) way: Way,
-    /// The protocols, 0 for any.
-    pub(crate) protocols: Vec<u8>,
-    /// Where a packet must come from.
-    pub(crate) from: Vec<Place>,
-    /// The destination ports, empty for any.
-    pub(crate) ports: Vec<PortRange>,
-    /// The source ports, empty for any.
-    pub(crate) source_ports: Vec<PortRange>,
-    /// The ICMP types, empty for any.
-    pub(crate) icmp_types: Vec<IcmpType>,
-    /// What happens to a packet that fits.
-    pub(crate) action: Action,
+    pub(super) way: Way,
+    /// Which interfaces it must cross.
+    pub(super) interfaces: Selection<Interface>,
+    /// Which protocols and ports it must have; any of these.
+    pub(super) traffic: Vec<Traffic>,
+    /// Where it must come from.
+    pub(super) from: Selection<Place>,
+    /// Where it must go.
+    pub(super) to: Selection<Place>,
+    /// What it must be to connection tracking.
+    pub(super) states: Vec<State>,
+    /// What happens to it.
+    pub(super) effect: Effect,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Direction {
+/// An interface, and where it is named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Interface {
+    /// The name.
+    pub(super) name: String,
+    /// Where it stands in the text.
+    pub(super) span: Span,
+}
+
+/// Which way a packet goes.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Direction {
     In,
     Out,
 }
@@ -48,6 +61,13 @@ impl From<Direction> for Way {
             Direction::Out => Self::Out,
         }
     }
+}
+
+/// What a packet of no flow is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ConfigState {
+    New,
+    Invalid,
 }
 
 /// Reads all the rules.
@@ -71,72 +91,81 @@ impl ConfigRule {
             Some(DeValue::String(name)) => format!("rule \"{name}\""),
             _ => default_name.clone(),
         };
-        let mut section = Section::new(title, value.span(), table);
-        let name = section.read("name", text).map_or(default_name, str::to_owned);
+        let mut section = Section::new(title, value.span(), &keys::RULE, table);
+        let name = section.read("name", name).unwrap_or(default_name);
         let way = section.read("direction", choice::<Direction>).unwrap_or(Direction::In).into();
-        let protocols = section.read("protocol", |value| nonempty(value, protocol));
-        let from = section.read("from", |value| nonempty_places(value, hosts));
-        let destination_ports = section.read("ports", |value| nonempty(value, ports));
-        let source_ports = section.read("source_ports", |value| nonempty(value, ports));
-        let icmp_types = section.read("icmp_type", |value| nonempty(value, icmp_type));
-        let action = section.require("action", Action::read);
-        section.refuse("log");
-        let rule = Self {
-            span: value.span(),
-            name,
-            way,
-            protocols: protocols.unwrap_or_else(|| vec![0]),
-            from: from.unwrap_or_else(|| vec![Place::Any]),
-            ports: destination_ports.unwrap_or_default(),
-            source_ports: source_ports.unwrap_or_default(),
-            icmp_types: icmp_types.unwrap_or_default(),
-            // Where there is none, the section does not finish.
-            action: action.unwrap_or(Action::Drop),
-        };
-        for (key, message) in rule.contradictions() {
-            let span = table.get(key).map_or(value.span(), |found| found.span());
-            section.object(Mistake::new(span, message));
+        let interfaces = section.read("interface", interfaces).unwrap_or_default();
+        let traffic = traffic::read(&mut section);
+        let from = section.read("from", |value| hosts.selection(value)).unwrap_or_default();
+        let to = section.read("to", |value| hosts.selection(value)).unwrap_or_default();
+        let states = section.read("state", states);
+        let effect = Effect::read(&mut section);
+        if let Some(effect) = &effect {
+            refuse_reset(&mut section, effect, &traffic);
         }
-        section.finish(rule)
-    }
-
-    /// Finds keys that say nothing about the rule's protocols.
-    fn contradictions(&self) -> Vec<(&'static str, String)> {
-        let mut found = Vec::new();
-        let ports = [("ports", &self.ports), ("source_ports", &self.source_ports)];
-        for (key, ports) in ports {
-            if !ports.is_empty() && !self.protocols.iter().all(|&p| has_ports(p)) {
-                let message = "ports need the protocol \"tcp\" or \"udp\", and no other beside";
-                found.push((key, message.to_owned()));
-            }
-        }
-        if !self.icmp_types.is_empty() && !self.protocols.iter().all(|&p| is_icmp(p)) {
-            let message = "types need the protocol \"icmp\" or \"icmpv6\", and no other beside";
-            found.push(("icmp_type", message.to_owned()));
-        } else {
-            found.extend(self.strange_types().map(|message| ("icmp_type", message)));
-        }
-        found
-    }
-
-    /// Finds types that a protocol does not have, and numbers that mean one thing in ICMP and
-    /// another in ICMPv6.
-    fn strange_types(&self) -> Option<String> {
-        self.icmp_types.iter().find_map(|icmp_type| match icmp_type {
-            IcmpType::Number(number) if self.protocols.len() > 1 => Some(format!(
-                "type {number} is not the same in \"icmp\" and \"icmpv6\": make a rule for each"
-            )),
-            IcmpType::Number(_) => None,
-            IcmpType::Name(name) => {
-                let lacks = |&&protocol: &&u8| icmp_type.in_protocol(protocol).is_none();
-                let protocol = protocol_name(*self.protocols.iter().find(lacks)?)?;
-                Some(format!("\"{protocol}\" has no type \"{name}\""))
-            }
-        })
+        let states = states.unwrap_or_else(|| vec![State::New, State::Invalid]);
+        let spans = section.spans();
+        // Where the effect is wrong, the section does not finish.
+        section
+            .finish(effect.map(|effect| Self {
+                spans,
+                name,
+                way,
+                interfaces,
+                traffic,
+                from,
+                to,
+                states,
+                effect,
+            }))?
+            .ok_or_else(Vec::new)
     }
 }
 
-fn nonempty_places(value: &Value<'_>, hosts: &Hosts) -> Read<Vec<Place>> {
-    nonempty(value, |_| Ok(()))?;
-    hosts.places(value)
+fn name(value: &Value<'_>) -> Read<String> {
+    let name = text(value)?;
+    if name.is_empty() || name.chars().any(char::is_control) {
+        return Err(complain(
+            value,
+            "a name is at least one letter, and no control character".into(),
+        ));
+    }
+    Ok(name.to_owned())
+}
+
+fn interfaces(value: &Value<'_>) -> Read<Selection<Interface>> {
+    /// IFNAMSIZ without its zero.
+    const LONGEST: usize = 15;
+    selection(value, "an interface's name", |element, name| {
+        if name.is_empty() || name.len() > LONGEST || name.contains(['/', ' ', ',']) {
+            let message = format!("\"{name}\" is no interface's name of 1 to {LONGEST} letters");
+            let way_out = "several are a list: [\"eth0\", \"eth1\"]";
+            return Err(vec![Mistake::new(element.span(), message).way_out(way_out)]);
+        }
+        Ok(vec![Interface { name: name.to_owned(), span: element.span() }])
+    })
+}
+
+fn states(value: &Value<'_>) -> Read<Vec<State>> {
+    let named = nonempty(value, choice::<ConfigState>)?;
+    let of = |state, meant: &[State]| {
+        if named.contains(&state) { meant.to_vec() } else { Vec::new() }
+    };
+    let new = of(ConfigState::New, &[State::New]);
+    Ok([new, of(ConfigState::Invalid, &[State::Invalid, State::Unsolicited])].concat())
+}
+
+/// Complains of a TCP reset for what may not be TCP.
+fn refuse_reset(section: &mut Section<'_>, effect: &Effect, traffic: &[Traffic]) {
+    let is_tcp = |traffic: &Traffic| match &traffic.protocols {
+        Protocols::Any => false,
+        Protocols::Only(protocols) => protocols.iter().all(|p| p.number == PROTOCOL_TCP),
+    };
+    let is_wrong = effect.action == Action::Reject
+        && effect.rejection == Rejection::TcpReset
+        && !traffic.iter().all(is_tcp);
+    if let Some(span) = section.span_of("reject_with").filter(|_| is_wrong) {
+        let mistake = Mistake::new(span, "only TCP can be reset, and the rule fits other packets");
+        section.object(mistake.way_out("add protocol = \"tcp\", or remove the key: TCP is reset"));
+    }
 }

@@ -3,56 +3,96 @@
 use std::time::Duration;
 
 use amanda_fw_common::addr::Network;
-use amanda_fw_common::connect::PortRange;
 use amanda_fw_common::flow::FlowState;
-use amanda_fw_common::rules::{ANY_TYPE, MAX_RULES, Rule};
+use amanda_fw_common::rules::{Action, MAX_PLACES, Rule, State, Way};
+use amanda_fw_common::ruleset::{Interfaces, Protocol, Protocols, RuleSpec};
 use amanda_fw_common::settings::Settings;
+use amanda_fw_common::wire::{PROTOCOL_ICMP, PROTOCOL_ICMPV6};
 
 use super::Config;
-use super::addresses::HostAddresses;
 use super::amanda::Amanda;
-use super::hosts::Place;
+use super::effect::logging;
+use super::host::Host;
 use super::mistake::{Mistake, Mistakes};
-use super::policy::{Action, Policy};
+use super::places::{self, narrowed, places};
+use super::policy::Policy;
 use super::roles::{self, MAX_ROLES};
-use super::rule::ConfigRule;
+use super::rule::{ConfigRule, Interface};
+use super::selection::Selection;
 use super::sizes::Sizes;
 
 /// Everything that the kernel is told.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Ruleset {
-    /// Policy, ports, timeouts and limits; the seed is left for the loader to choose.
+    /// Policy, ports, timeouts and limits; what the loader chooses is 0.
     pub(crate) settings: Settings,
-    /// The entries of all rules, in order.
-    pub(crate) rules: Vec<Rule>,
-    /// The names of the rules by their place; the first has number 1.
-    pub(crate) rule_names: Vec<String>,
+    /// The rules in order, the implicit ones last.
+    pub(crate) rules: Vec<RuleEntry>,
     /// What networks are to Amanda: the bits of the longest prefix decide.
     pub(crate) roles: Vec<(Network, u8)>,
     /// How many entries each table has room for.
     pub(crate) sizes: Sizes,
 }
 
-/// Compiles a configuration for a machine with these addresses.
-pub(crate) fn compile(config: &Config, host: &HostAddresses) -> Result<Ruleset, Mistakes> {
-    let Config { source, policy, amanda, modes: _, event_rate, rules: config_rules, sizes } =
-        config;
-    let fail = |mistake| Mistakes::new(source.clone(), vec![mistake]);
-    let rules = compile_rules(config_rules, host).map_err(fail)?;
-    let roles = roles::compile(&resolve(&amanda.servers, host), &resolve(&amanda.clients, host));
-    if roles.len() > MAX_ROLES {
-        let message = format!("[amanda] names {} networks, and {MAX_ROLES} fit", roles.len());
-        return Err(fail(Mistake::new(0..0, message).way_out("name wider networks")));
+/// A rule, or one of the parts of a rule that names services.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RuleEntry {
+    /// What people call it.
+    pub(crate) name: String,
+    /// What it means; the loader gives it a slot.
+    pub(crate) spec: RuleSpec,
+    /// What each line of its log begins with.
+    pub(crate) log_prefix: Option<String>,
+    /// Its line in the file, from 1; 0 where it is written nowhere.
+    pub(crate) line: usize,
+}
+
+/// Compiles a configuration for a machine.
+pub(crate) fn compile(config: &Config, host: &Host) -> Result<Ruleset, Mistakes> {
+    let Config { source, policy, amanda, modes: _, event_rate, rules, sizes, networks: _ } = config;
+    let lines = Lines::of(&source.text);
+    let mut entries: Vec<RuleEntry> =
+        rules.iter().flat_map(|rule| written(rule, &lines, host)).collect();
+    entries.extend(implicit(policy));
+    let roles = roles(amanda, host);
+    let mistakes: Vec<Mistake> =
+        [too_many_rules(rules, entries.len()), too_many_roles(amanda, roles.len())]
+            .into_iter()
+            .flatten()
+            .collect();
+    if !mistakes.is_empty() {
+        return Err(Mistakes::new(source.clone(), mistakes));
     }
     let mut settings = settings(policy, amanda);
     settings.event_rate = *event_rate;
-    settings.rules = rules.len() as u32;
-    let rule_names = config_rules.iter().map(|rule| rule.name.clone()).collect();
-    Ok(Ruleset { settings, rules, rule_names, roles, sizes: *sizes })
+    Ok(Ruleset { settings, rules: entries, roles, sizes: *sizes })
+}
+
+fn too_many_rules(rules: &[ConfigRule], entries: usize) -> Option<Mistake> {
+    let last = rules.last().and_then(|rule| rule.spans.whole());
+    let message = format!(
+        "the rules make {entries} entries with the policies, one for each rule and for each \
+         different part of its services, and {MAX_PLACES} fit"
+    );
+    let mistake = last.map_or_else(|| Mistake::whole(&*message), |at| Mistake::new(at, &*message));
+    (entries > MAX_PLACES).then(|| mistake.way_out("list networks and ports in one rule"))
+}
+
+fn too_many_roles(amanda: &Amanda, roles: usize) -> Option<Mistake> {
+    let span = amanda.spans.whole().unwrap_or_default();
+    let message = format!("[amanda] names {roles} networks, and {MAX_ROLES} fit");
+    (roles > MAX_ROLES).then(|| Mistake::new(span, message).way_out("name wider networks"))
+}
+
+/// Returns what networks are to Amanda.
+pub(super) fn roles(amanda: &Amanda, host: &Host) -> Vec<(Network, u8)> {
+    let [servers, clients] =
+        [&amanda.servers, &amanda.clients].map(|named| places::networks(named, host));
+    roles::compile(&servers, &clients)
 }
 
 fn settings(policy: &Policy, amanda: &Amanda) -> Settings {
-    let Policy { incoming, outgoing } = policy;
+    let Policy { incoming, outgoing, log: _, icmp, end_flows: _, spans: _ } = policy;
     let Amanda {
         servers: _,
         clients: _,
@@ -61,10 +101,12 @@ fn settings(policy: &Policy, amanda: &Amanda) -> Settings {
         stream_ports,
         transaction_timeout,
         expectation_timeout,
+        spans: _,
     } = amanda;
     let mut settings = Settings::default();
     settings.accept_incoming = u8::from(*incoming == Action::Accept);
     settings.accept_outgoing = u8::from(*outgoing == Action::Accept);
+    settings.neighbours = u8::from(*icmp);
     settings.control_port = *control_port;
     settings.control_source_low = control_source_ports.low;
     settings.control_source_high = control_source_ports.high;
@@ -83,90 +125,90 @@ fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn resolve(places: &[Place], host: &HostAddresses) -> Vec<Network> {
-    let mut networks = Vec::new();
-    for place in places {
-        match place {
-            Place::Any => networks.push(Network::ANY),
-            Place::Own => networks.extend(host.own_networks()),
-            Place::OnLink => networks.extend(host.on_link_networks()),
-            Place::Network(network) => networks.push(*network),
+/// Where the lines of a text end.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn of(text: &str) -> Self {
+        Self(text.match_indices('\n').map(|(at, _)| at).collect())
+    }
+
+    /// Returns the line of a byte, from 1.
+    fn number(&self, at: usize) -> usize {
+        self.0.partition_point(|&end| end < at) + 1
+    }
+}
+
+fn written(rule: &ConfigRule, lines: &Lines, host: &Host) -> Vec<RuleEntry> {
+    let line = rule.spans.whole().map_or(0, |span| lines.number(span.start));
+    let entry = |spec| RuleEntry {
+        name: rule.name.clone(),
+        spec,
+        log_prefix: rule.effect.log_prefix(),
+        line,
+    };
+    specs(rule, host).into_iter().map(entry).collect()
+}
+
+/// Returns what a rule means on a machine: one rule, or more where it names services.
+pub(super) fn specs(rule: &ConfigRule, host: &Host) -> Vec<RuleSpec> {
+    let ConfigRule { spans: _, name: _, way, interfaces, traffic, from, to, states, effect } = rule;
+    let (from, to) = (places(from, host), places(to, host));
+    let spec = |traffic: &super::traffic::Traffic| RuleSpec {
+        way: *way,
+        interfaces: self::interfaces(interfaces, host),
+        protocols: traffic.protocols.clone(),
+        states: states.clone(),
+        sources: from.clone(),
+        destinations: narrowed(to.clone(), &traffic.to),
+        source_ports: traffic.source_ports.clone(),
+        destination_ports: traffic.destination_ports.clone(),
+        rule: effect.rule(),
+    };
+    traffic.iter().map(spec).collect()
+}
+
+/// An interface that the machine lacks has no index, and so no packet crosses it.
+fn interfaces(named: &Selection<Interface>, host: &Host) -> Interfaces {
+    let indexes = |interfaces: &[Interface]| -> Vec<u32> {
+        interfaces.iter().filter_map(|i| host.interfaces.get(&i.name).copied()).collect()
+    };
+    let except = indexes(&named.except);
+    match (named.only.is_empty(), named.except.is_empty()) {
+        (true, true) => Interfaces::Any,
+        (true, false) => Interfaces::Except(except),
+        (false, _) => {
+            let only = indexes(&named.only);
+            Interfaces::Only(only.into_iter().filter(|index| !except.contains(index)).collect())
         }
     }
-    networks.sort_by_key(|network| (network.addr().octets(), network.prefix()));
-    networks.dedup();
-    networks
 }
 
-fn compile_rules(rules: &[ConfigRule], host: &HostAddresses) -> Result<Vec<Rule>, Mistake> {
-    let mut entries = Vec::new();
-    for (rule, number) in rules.iter().zip(1..) {
-        entries.extend(expand(rule, number, host));
-    }
-    if entries.len() <= MAX_RULES {
-        return Ok(entries);
-    }
-    let over = entries.get(MAX_RULES).map_or(0, |entry| usize::from(entry.number));
-    let rule = rules.get(over.saturating_sub(1));
-    Err(too_many(entries.len(), rule))
+/// Returns what stands after all rules.
+fn implicit(policy: &Policy) -> Vec<RuleEntry> {
+    let entry = |name: &str, spec: RuleSpec| {
+        let log = policy.log.as_ref().filter(|_| spec.rule.logs == 1);
+        let log_prefix = log.and_then(|log| log.prefix.clone());
+        RuleEntry { name: name.to_owned(), spec, log_prefix, line: 0 }
+    };
+    let icmp = entry("icmp", echo_requests());
+    let incoming = RuleSpec::all(Way::In, policy_rule(policy, policy.incoming));
+    let outgoing = RuleSpec::all(Way::Out, policy_rule(policy, policy.outgoing));
+    // What the host itself sends is not asked whether anything answers to it.
+    let outgoing = RuleSpec { states: State::ALL.to_vec(), ..outgoing };
+    let policies = [entry("policy incoming", incoming), entry("policy outgoing", outgoing)];
+    policy.icmp.then_some(icmp).into_iter().chain(policies).collect()
 }
 
-fn too_many(entries: usize, rule: Option<&ConfigRule>) -> Mistake {
-    let (span, name) = rule.map_or((0..0, ""), |rule| (rule.span.clone(), rule.name.as_str()));
-    let message = format!(
-        "the rules make {entries} entries, one for each network, port range and protocol, and \
-         {MAX_RULES} fit: rule \"{name}\" has no room"
-    );
-    Mistake::new(span, message).way_out("name wider networks or port ranges")
+fn policy_rule(policy: &Policy, action: Action) -> Rule {
+    let log = policy.log.as_ref().filter(|_| action != Action::Accept);
+    Rule { policy: 1, ..logging(action, log) }
 }
 
-/// Makes an entry for each combination of what a rule lists.
-fn expand(rule: &ConfigRule, number: u16, host: &HostAddresses) -> Vec<Rule> {
-    let ConfigRule {
-        span: _,
-        name: _,
-        way,
-        protocols,
-        from,
-        ports,
-        source_ports,
-        icmp_types,
-        action,
-    } = rule;
-    let mut entries = Vec::new();
-    for from in resolve(from, host) {
-        for &protocol in protocols {
-            for icmp_type in icmp_types_in(protocol, icmp_types) {
-                for port in ranges(ports) {
-                    for source_port in ranges(source_ports) {
-                        entries.push(Rule {
-                            from,
-                            number,
-                            port_low: port.low,
-                            port_high: port.high,
-                            source_port_low: source_port.low,
-                            source_port_high: source_port.high,
-                            protocol,
-                            way: *way as u8,
-                            icmp_type,
-                            accept: u8::from(*action == Action::Accept),
-                            pad: 0,
-                        });
-                    }
-                }
-            }
-        }
-    }
-    entries
-}
-
-fn ranges(ports: &[PortRange]) -> Vec<PortRange> {
-    if ports.is_empty() { vec![PortRange { low: 0, high: u16::MAX }] } else { ports.to_vec() }
-}
-
-fn icmp_types_in(protocol: u8, icmp_types: &[super::protocol::IcmpType]) -> Vec<u16> {
-    if icmp_types.is_empty() {
-        return vec![ANY_TYPE];
-    }
-    icmp_types.iter().filter_map(|t| t.in_protocol(protocol)).map(u16::from).collect()
+/// Lets echo requests of both families in (RFC 4890, 4.3.1).
+fn echo_requests() -> RuleSpec {
+    let echo = |number, icmp_type| Protocol { number, icmp_type: Some(icmp_type) };
+    let protocols = vec![echo(PROTOCOL_ICMP, 8), echo(PROTOCOL_ICMPV6, 128)];
+    let rule = Rule::new(Action::Accept, 0);
+    RuleSpec { protocols: Protocols::Only(protocols), ..RuleSpec::all(Way::In, rule) }
 }

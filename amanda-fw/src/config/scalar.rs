@@ -1,8 +1,7 @@
-//! Values that are written in a string: times, rates, ports and choices.
+//! Values that are written in a word: times, rates and choices.
 
 use std::time::Duration;
 
-use amanda_fw_common::connect::PortRange;
 use clap::ValueEnum;
 use toml::de::DeValue;
 
@@ -17,6 +16,14 @@ pub(super) fn text<'t>(value: &'t Value<'t>) -> Read<&'t str> {
     Ok(text)
 }
 
+/// Reads `true` or `false`.
+pub(super) fn boolean(value: &Value<'_>) -> Read<bool> {
+    let DeValue::Boolean(boolean) = value.get_ref() else {
+        return Err(wrong_type(value, "true or false"));
+    };
+    Ok(*boolean)
+}
+
 /// Reads a whole number from `low` to `high`.
 pub(super) fn number(value: &Value<'_>, low: u32, high: u32) -> Read<u32> {
     let DeValue::Integer(integer) = value.get_ref() else {
@@ -28,34 +35,6 @@ pub(super) fn number(value: &Value<'_>, low: u32, high: u32) -> Read<u32> {
         .ok_or_else(|| complain(value, format!("{integer} is not from {low} to {high}")))
 }
 
-/// Reads a port as a number.
-pub(super) fn port(value: &Value<'_>) -> Read<u16> {
-    number(value, 1, u32::from(u16::MAX)).map(|port| port as u16)
-}
-
-/// Reads a range of ports: `22`, `"22"` or `"50000:50100"`.
-pub(super) fn ports(value: &Value<'_>) -> Read<PortRange> {
-    if let DeValue::Integer(_) = value.get_ref() {
-        return port(value).map(|port| PortRange { low: port, high: port });
-    }
-    let DeValue::String(text) = value.get_ref() else {
-        return Err(wrong_type(value, "a port or a string such as \"50000:50100\""));
-    };
-    parse_ports(text).map_err(|message| complain(value, message))
-}
-
-fn parse_ports(text: &str) -> Result<PortRange, String> {
-    let (low, high) = text.split_once(':').unwrap_or((text, text));
-    let port = |digits: &str| digits.parse::<u16>().ok().filter(|&port| port > 0);
-    match (port(low), port(high)) {
-        (Some(low), Some(high)) if low <= high => Ok(PortRange { low, high }),
-        (Some(low), Some(high)) => {
-            Err(format!("ports \"{text}\" end before they begin: write \"{high}:{low}\""))
-        }
-        _ => Err(format!("\"{text}\" is no port and no range of ports such as \"50000:50100\"")),
-    }
-}
-
 /// Reads a time: `"30s"`, `"6h"`, `"5d"`.
 pub(super) fn time(value: &Value<'_>) -> Read<Duration> {
     let DeValue::String(text) = value.get_ref() else {
@@ -65,7 +44,8 @@ pub(super) fn time(value: &Value<'_>) -> Read<Duration> {
     parse_time(text).ok_or_else(|| complain(value, message()))
 }
 
-fn parse_time(text: &str) -> Option<Duration> {
+/// Reads a time, if a text is one.
+pub(super) fn parse_time(text: &str) -> Option<Duration> {
     /// Far beyond any use, and far from overflowing nanoseconds in 64 bits.
     const LONGEST: u64 = 365 * 86_400_000;
     let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
@@ -82,8 +62,8 @@ fn parse_time(text: &str) -> Option<Duration> {
     (1..=LONGEST).contains(&time).then(|| Duration::from_millis(time))
 }
 
-/// Reads a rate: `"1000/s"`.
-pub(super) fn rate(value: &Value<'_>) -> Read<u32> {
+/// Reads events in a second: `"1000/s"`.
+pub(super) fn event_rate(value: &Value<'_>) -> Read<u32> {
     let text = text(value)?;
     let rate = text.strip_suffix("/s").and_then(|digits| digits.parse().ok());
     rate.ok_or_else(|| complain(value, format!("\"{text}\" is no rate such as \"1000/s\"")))
@@ -91,16 +71,29 @@ pub(super) fn rate(value: &Value<'_>) -> Read<u32> {
 
 /// Reads one of the names that an enumeration has.
 pub(super) fn choice<T: ValueEnum>(value: &Value<'_>) -> Read<T> {
-    let text = text(value)?;
-    T::from_str(text, false).map_err(|_| vec![no_choice::<T>(value, text)])
+    let variant = |name: &str| T::from_str(name, false).ok();
+    one_of(value, &choices::<T>(), variant)
 }
 
-fn no_choice<T: ValueEnum>(value: &Value<'_>, text: &str) -> Mistake {
+/// Lists the names that an enumeration has.
+pub(super) fn choices<T: ValueEnum>() -> Vec<String> {
     let choices = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
-    let names: Vec<String> = choices.map(|choice| choice.get_name().to_owned()).collect();
-    let known = names.iter().map(String::as_str);
-    Mistake::new(value.span(), format!("\"{text}\" is none of {}", names.join(", ")))
-        .perhaps(did_you_mean(text, known))
+    choices.map(|choice| choice.get_name().to_owned()).collect()
+}
+
+/// Reads one of some names.
+pub(super) fn one_of<T>(
+    value: &Value<'_>,
+    names: &[impl AsRef<str>],
+    find: impl FnOnce(&str) -> Option<T>,
+) -> Read<T> {
+    let text = text(value)?;
+    let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+    let found = if names.contains(&text) { find(text) } else { None };
+    found.ok_or_else(|| {
+        let message = format!("\"{text}\" is none of {}", names.join(", "));
+        vec![Mistake::new(value.span(), message).perhaps(did_you_mean(text, names.into_iter()))]
+    })
 }
 
 /// Makes the mistake that a value is.
@@ -129,15 +122,6 @@ mod tests {
     fn anything_else_is_no_time() {
         for text in ["", "s", "30", "0s", "-1s", "1.5h", "30 s", "6hours", "366d", "99999999999d"] {
             check(text, None);
-        }
-    }
-
-    #[test]
-    fn a_range_of_ports_is_one_port_or_two() {
-        assert_eq!(parse_ports("22"), Ok(PortRange { low: 22, high: 22 }));
-        assert_eq!(parse_ports("50000:50100"), Ok(PortRange { low: 50000, high: 50100 }));
-        for text in ["", "0", "x", "1:", ":1", "1:2:3", "65536", "50100:50000", "ssh"] {
-            assert!(parse_ports(text).is_err(), "{text:?}");
         }
     }
 }

@@ -2,13 +2,14 @@
 
 use toml::de::DeTable;
 
+use super::keys;
 use super::mistake::Span;
 use super::scalar::number;
 use super::section::{Read, Section};
 use crate::maps;
 
 /// The most entries that any table may have: at 120 bytes a flow, 2 GiB.
-const MOST: u32 = 1 << 24;
+pub(super) const MOST: u32 = 1 << 24;
 
 /// How many entries each table has room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +46,7 @@ impl Sizes {
 
     /// Reads the section.
     pub(super) fn read(span: Span, table: &DeTable<'_>) -> Read<Self> {
-        let mut section = Section::new("[limits]", span, table);
+        let mut section = Section::new("[limits]", span, &keys::LIMITS, table);
         let mut entries =
             |key, default| section.read(key, |value| number(value, 1, MOST)).unwrap_or(default);
         let default = Self::default();

@@ -11,6 +11,7 @@ use clap::builder::styling::{AnsiColor, Style};
 
 use super::wall_clock::WallClock;
 use crate::config::{icmp_type_name, protocol_name};
+use crate::rule_names::RuleNames;
 
 /// What lines are written with.
 pub(crate) struct EventLines<'a> {
@@ -18,8 +19,8 @@ pub(crate) struct EventLines<'a> {
     pub(crate) clock: &'a WallClock,
     /// Tells the name of the interface of an index.
     pub(crate) interface_name: &'a dyn Fn(u32) -> String,
-    /// The names of the rules; the first has number 1.
-    pub(crate) rule_names: &'a [String],
+    /// The names of the rules.
+    pub(crate) rule_names: &'a RuleNames,
     /// Whether lines have colour.
     pub(crate) color: bool,
 }
@@ -47,7 +48,7 @@ impl EventLines<'_> {
         let verdict = Reason::verdict_of(reason);
         let color = match verdict {
             Verdict::Accept => AnsiColor::Green,
-            Verdict::Drop => AnsiColor::Red,
+            Verdict::Drop | Verdict::Reject => AnsiColor::Red,
         };
         let style = if self.color { color.on_default() } else { Style::new() };
         format!("{style}{verdict:<6}{style:#}")
@@ -65,18 +66,9 @@ impl EventLines<'_> {
         if event.kind == EventKind::Closed.number() {
             details.push("closed".to_owned());
         }
-        details.extend(rule(event.rule, self.rule_names));
+        details.extend(self.rule_names.describe(event.rule));
         details
     }
-}
-
-/// Writes the name of a rule, and its number where the name is not known.
-pub(super) fn rule(number: u16, names: &[String]) -> Option<String> {
-    let index = usize::from(number).checked_sub(1)?;
-    Some(match names.get(index) {
-        Some(name) => format!("rule {name:?}"),
-        None => format!("rule {number}"),
-    })
 }
 
 /// Writes the name of a protocol, or its number.
@@ -107,7 +99,8 @@ fn packet(event: &Event) -> String {
     }
 }
 
-fn flags(bits: u8) -> String {
+/// Writes TCP flags.
+pub(super) fn flags(bits: u8) -> String {
     const NAMES: [(u8, &str); 6] =
         [(0x02, "SYN"), (0x01, "FIN"), (0x04, "RST"), (0x08, "PSH"), (0x20, "URG"), (0x10, "ACK")];
     let set = NAMES.iter().filter(|(bit, _)| bits & bit != 0).map(|&(_, name)| name);

@@ -11,10 +11,11 @@ use serde::Serialize;
 
 pub(crate) use rule_row::RuleRow;
 
-use super::event::{protocol, rule};
+use super::event::protocol;
 use super::session::{Session, hex};
 use super::table::{Column, table};
 use super::units;
+use crate::rule_names::RuleNames;
 
 /// An entry that people read in columns.
 pub(crate) trait Row {
@@ -73,7 +74,7 @@ pub(crate) struct FlowRow {
 
 impl FlowRow {
     /// Describes a flow.
-    pub(crate) fn new(key: &FlowKey, flow: &Flow, rule_names: &[String], now: u64) -> Self {
+    pub(crate) fn new(key: &FlowKey, flow: &Flow, rule_names: &RuleNames, now: u64) -> Self {
         let (source, destination) =
             if flow.is_from_a() { (key.a(), key.b()) } else { (key.b(), key.a()) };
         Self {
@@ -84,7 +85,7 @@ impl FlowRow {
             age_seconds: units::elapsed_seconds(flow.started, now),
             silent_seconds: units::elapsed_seconds(flow.seen, now),
             reason: Reason::from_number(flow.reason).map_or("unknown", Reason::name),
-            rule: rule(flow.rule, rule_names),
+            rule: rule_names.describe(flow.rule),
             stream: Stream::from_number(flow.stream).map(Stream::name),
             transaction: (flow.transaction != 0).then(|| hex(flow.transaction)),
             bytes_original: flow.bytes_original,
@@ -102,7 +103,7 @@ impl FlowRow {
 }
 
 /// Writes one end of a flow; a protocol without ports has none.
-fn end(endpoint: Endpoint) -> String {
+pub(super) fn end(endpoint: Endpoint) -> String {
     if endpoint.port == 0 { endpoint.addr.to_string() } else { endpoint.to_string() }
 }
 

@@ -171,6 +171,7 @@ fn wrap(items: &[String], indent: usize) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use amanda_fw_common::addr::{Addr, Endpoint};
+    use amanda_fw_common::rules::Way;
     use amanda_fw_common::text::Token;
 
     use super::*;
@@ -195,7 +196,7 @@ pub(super) mod tests {
         }
         let end = |addr, port| Endpoint { addr, port };
         let (key, forward) = FlowKey::new(6, end(server, 50000), end(client, 50093));
-        let mut data = Flow::begin(forward, false, 100 * SECOND);
+        let mut data = Flow::begin(forward, Way::In, false, 100 * SECOND);
         (data.transaction, data.stream, data.slot) = (7, 1, 0);
         (data.bytes_original, data.bytes_reply) = (1024, 1_257_267);
         let mut other = data;

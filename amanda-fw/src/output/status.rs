@@ -1,5 +1,9 @@
 //! What is going on: interfaces, tables, counters and sessions at one moment.
 
+use std::path::PathBuf;
+
+use amanda_fw_common::label::RuleInfo;
+use amanda_fw_common::rules::{Action, Way};
 use amanda_fw_common::settings::Settings;
 use amanda_fw_common::verdict::{Count, Counter, Reason, Verdict};
 use serde::Serialize;
@@ -13,6 +17,8 @@ use super::units;
 pub(crate) struct Snapshot {
     /// Where the firewall is attached.
     pub(crate) interfaces: Vec<Interface>,
+    /// Which rules are in force.
+    pub(crate) ruleset: Ruleset,
     /// What happens to packets that nothing else decides.
     pub(crate) policy: Policy,
     /// How full the tables are.
@@ -36,6 +42,70 @@ pub(crate) struct Interface {
     pub(crate) mode: String,
 }
 
+/// The rules in force.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Ruleset {
+    /// How many have been in force since the firewall was attached.
+    pub(crate) generation: u64,
+    /// The configuration file, nothing for the built-in defaults.
+    pub(crate) config: Option<PathBuf>,
+    /// Whether they have to be confirmed.
+    pub(crate) confirmation: Confirmation,
+    /// Seconds that are left to confirm them.
+    pub(crate) confirm_seconds: Option<u64>,
+}
+
+/// Whether the firewall has to be confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Confirmation {
+    /// It need not be, or it has been.
+    None,
+    /// It has to be in time.
+    Pending,
+    /// It was not, and everything passes.
+    Missed,
+}
+
+impl Ruleset {
+    /// Describes the rules of a configuration file at a time.
+    pub(crate) fn new(
+        generation: u64,
+        config: Option<PathBuf>,
+        settings: &Settings,
+        now: u64,
+    ) -> Self {
+        let confirmation = match settings.confirm_by {
+            0 => Confirmation::None,
+            _ if settings.is_unconfirmed(now) => Confirmation::Missed,
+            _ => Confirmation::Pending,
+        };
+        let left = units::elapsed_seconds(now, settings.confirm_by);
+        let confirm_seconds = (confirmation == Confirmation::Pending).then_some(left);
+        Self { generation, config, confirmation, confirm_seconds }
+    }
+
+    fn text(&self) -> String {
+        let Self { generation, config, confirmation, confirm_seconds } = self;
+        let name = match config {
+            Some(path) => path.display().to_string(),
+            None => "built-in defaults".to_owned(),
+        };
+        let left = units::seconds(confirm_seconds.unwrap_or(0));
+        let confirm = match confirmation {
+            Confirmation::None => String::new(),
+            Confirmation::Pending => {
+                format!("  everything passes in {left} unless `amanda-fw confirm` comes\n")
+            }
+            Confirmation::Missed => {
+                "  not confirmed in time: EVERYTHING PASSES; `amanda-fw attach` attaches anew\n"
+                    .to_owned()
+            }
+        };
+        format!("  number {generation}  {name}\n{confirm}")
+    }
+}
+
 /// What happens to packets that nothing else decides.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Policy {
@@ -46,10 +116,12 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
-    /// Reads the policy out of the settings in force.
-    pub(crate) fn of(settings: &Settings) -> Self {
-        let name = |accept| if accept == 1 { Verdict::Accept } else { Verdict::Drop }.name();
-        Self { incoming: name(settings.accept_incoming), outgoing: name(settings.accept_outgoing) }
+    /// Reads the policies of both directions, which are the last of their rules.
+    pub(crate) fn of(rules: &[RuleInfo]) -> Self {
+        let policy = |way: Way| rules.iter().rfind(|info| info.way == way as u8);
+        let action = |way| Action::from_number(policy(way)?.action);
+        let name = |way| action(way).map_or("unknown", Action::name);
+        Self { incoming: name(Way::In), outgoing: name(Way::Out) }
     }
 }
 
@@ -116,14 +188,16 @@ fn count_of(counts: &[Count], number: u8) -> Count {
 impl Snapshot {
     /// Writes the snapshot for people: a section for each topic, zeros left out.
     pub(crate) fn text(&self) -> String {
-        let Self { interfaces, policy, tables, reasons, occurrences, sessions } = self;
+        let Self { interfaces, ruleset, policy, tables, reasons, occurrences, sessions } = self;
         let Policy { incoming, outgoing } = policy;
         let sections = [
             section("Interfaces", &interfaces_text(interfaces), "attached to none"),
+            section("Ruleset", &ruleset.text(), ""),
             section("Policy", &format!("  incoming {incoming}, outgoing {outgoing}\n"), ""),
             section("Tables", &tables_text(tables), "none"),
             section("Accepted", &reasons_text(reasons, Verdict::Accept), "nothing yet"),
             section("Dropped", &reasons_text(reasons, Verdict::Drop), "nothing yet"),
+            section("Rejected", &reasons_text(reasons, Verdict::Reject), "nothing yet"),
             section("Amanda and events", &occurrences_text(occurrences), "nothing yet"),
             section("Sessions", &sessions_text(sessions), "none"),
         ];

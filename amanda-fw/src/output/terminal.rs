@@ -16,15 +16,7 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// Takes standard output, with colour where it is asked for, or where a person reads it.
     pub(crate) fn new(choice: ColorChoice) -> Self {
-        let color = match choice {
-            ColorChoice::Always => true,
-            ColorChoice::Never => false,
-            // https://no-color.org
-            ColorChoice::Auto => {
-                io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
-            }
-        };
-        Self { color, closed: false }
+        Self { color: has_color(choice, &io::stdout()), closed: false }
     }
 
     /// Tells whether lines may have colour.
@@ -38,6 +30,18 @@ impl Terminal {
             self.closed = !write(&mut io::stdout().lock(), text).context("write to stdout")?;
         }
         Ok(())
+    }
+}
+
+/// Tells whether a stream has colour: where it is asked for, or where a person reads it.
+pub(crate) fn has_color(choice: ColorChoice, stream: &impl IsTerminal) -> bool {
+    match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        // https://no-color.org
+        ColorChoice::Auto => {
+            stream.is_terminal() && env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+        }
     }
 }
 

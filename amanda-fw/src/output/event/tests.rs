@@ -1,6 +1,7 @@
 //! Lines of decisions, as they must read.
 
 use amanda_fw_common::addr::Addr;
+use amanda_fw_common::label::{Label, RuleInfo};
 use amanda_fw_common::text::Token;
 use amanda_fw_common::transaction::StreamState;
 
@@ -10,11 +11,17 @@ const SECOND: u64 = 1_000_000_000;
 const SERVER: Addr = Addr::v4([10, 84, 0, 1]);
 const CLIENT: Addr = Addr::v4([10, 84, 0, 2]);
 
+fn names() -> RuleNames {
+    let mut ssh: RuleInfo = bytemuck::Zeroable::zeroed();
+    (ssh.slot, ssh.line, ssh.name) = (1, 7, Label::new("ssh"));
+    RuleNames::new(&[ssh])
+}
+
 fn line(event: &Event, service: Option<Service>, color: bool) -> String {
     let lines = EventLines {
         clock: &WallClock::from_midnight(),
         interface_name: &|index| format!("eth{index}"),
-        rule_names: &["ssh".to_owned()],
+        rule_names: &names(),
         color,
     };
     lines.line(event, service)
@@ -25,18 +32,13 @@ fn check(event: &Event, service: Option<Service>, expected: &str) {
 }
 
 fn event(kind: EventKind, reason: Reason, protocol: u8, source: u16, destination: u16) -> Event {
-    Event {
-        time: 45_065 * SECOND + 123_000_000,
-        source: SERVER,
-        source_port: source,
-        destination: CLIENT,
-        destination_port: destination,
-        kind: kind.number(),
-        way: Way::In as u8,
-        reason: reason.number(),
-        protocol,
-        ..Event::default()
-    }
+    let mut event = Event::default();
+    event.time = 45_065 * SECOND + 123_000_000;
+    (event.source, event.source_port) = (SERVER, source);
+    (event.destination, event.destination_port) = (CLIENT, destination);
+    (event.kind, event.way) = (kind.number(), Way::In as u8);
+    (event.reason, event.protocol) = (reason.number(), protocol);
+    event
 }
 
 fn syn(reason: Reason, port: u16) -> Event {
@@ -138,7 +140,7 @@ fn a_rule_is_named() {
     event.rule = 1;
     assert!(line(&event, None, false).ends_with("SYN rule \"ssh\""));
     event.rule = 2;
-    assert!(line(&event, None, false).ends_with("SYN rule 2"));
+    assert!(line(&event, None, false).ends_with("SYN rule of slot 2, which is gone"));
 }
 
 #[test]
@@ -148,12 +150,13 @@ fn icmp_shows_its_type_and_other_protocols_their_number() {
     icmp.icmp_type = 42;
     assert!(line(&icmp, None, false).ends_with("icmp 10.84.0.1 > 10.84.0.2 type 42"));
     let gre = event(EventKind::Decision, Reason::PolicyDrop, 47, 0, 0);
-    assert!(line(&gre, None, false).ends_with("protocol 47 10.84.0.1 > 10.84.0.2"));
+    assert!(line(&gre, None, false).ends_with("gre 10.84.0.1 > 10.84.0.2"));
 }
 
 #[test]
 fn a_packet_without_a_readable_header_shows_its_length() {
-    let event = Event { reason: Reason::MalformedIp.number(), length: 60, ..Event::default() };
+    let mut event = Event::default();
+    (event.reason, event.length) = (Reason::MalformedIp.number(), 60);
     check(&event, None, "00:00:00.000 eth0 in  drop   malformed-ip           60 bytes");
 }
 

@@ -1,7 +1,9 @@
 //! Rows, as they must read.
 
-use amanda_fw_common::addr::{Addr, Network};
-use amanda_fw_common::rules::{ANY_TYPE, Rule, Way};
+use amanda_fw_common::addr::Addr;
+use amanda_fw_common::label::{Label, RuleInfo};
+use amanda_fw_common::rules::{Action, Way};
+use amanda_fw_common::verdict::Count;
 
 use super::*;
 
@@ -13,15 +15,28 @@ fn check<R: Row>(rows: &[R], expected: &str) {
     assert_eq!(text(rows), expected);
 }
 
-fn names() -> Vec<String> {
-    vec!["ping".to_owned(), "ssh".to_owned()]
+fn rule(slot: u16, name: &str, line: u32) -> RuleInfo {
+    RuleInfo {
+        identity: 0,
+        line,
+        slot,
+        action: Action::Accept.number(),
+        way: Way::In as u8,
+        name: Label::new(name),
+        prefix: Label::new(""),
+        matches: Label::new("tcp to port 22"),
+    }
+}
+
+fn names() -> RuleNames {
+    RuleNames::new(&[rule(2, "ssh", 7), rule(5, "policy incoming", 0)])
 }
 
 fn flow(protocol: u8, source: u16, destination: u16, reason: Reason) -> (FlowKey, Flow) {
     let source = Endpoint { addr: SERVER, port: source };
     let destination = Endpoint { addr: CLIENT, port: destination };
     let (key, forward) = FlowKey::new(protocol, source, destination);
-    let mut flow = Flow::begin(forward, false, 10 * SECOND);
+    let mut flow = Flow::begin(forward, Way::In, false, 10 * SECOND);
     flow.reason = reason.number();
     (key, flow)
 }
@@ -33,15 +48,20 @@ fn a_flow_shows_its_originator_first_and_what_let_it_in() {
     let mut data = flow(6, 50000, 50093, Reason::Expected);
     data.1.pick_up();
     (data.1.transaction, data.1.stream) = (7, Stream::Data.number());
-    let gre = flow(47, 0, 0, Reason::PolicyAccept);
-    let rows = [ssh, data, gre].map(|(key, flow)| FlowRow::new(&key, &flow, &names(), 85 * SECOND));
+    let mut other = flow(200, 0, 0, Reason::PolicyAccept);
+    other.1.rule = 5;
+    let mut gone = flow(6, 40023, 23, Reason::Rule);
+    gone.1.rule = 3;
+    let rows = [ssh, data, other, gone]
+        .map(|(key, flow)| FlowRow::new(&key, &flow, &names(), 85 * SECOND));
     check(
         &rows,
         "\
-PROTO        FROM             TO               STATE        SILENT  LET IN BY
-tcp          10.84.0.1:40022  10.84.0.2:22     NEW          1m 15s  rule \"ssh\"
-tcp          10.84.0.1:50000  10.84.0.2:50093  ESTABLISHED  1m 15s  expected DATA
-protocol 47  10.84.0.1        10.84.0.2        NEW          1m 15s  policy-accept
+PROTO         FROM             TO               STATE        SILENT  LET IN BY
+tcp           10.84.0.1:40022  10.84.0.2:22     NEW          1m 15s  rule \"ssh\"
+tcp           10.84.0.1:50000  10.84.0.2:50093  ESTABLISHED  1m 15s  expected DATA
+protocol 200  10.84.0.1        10.84.0.2        NEW          1m 15s  policy-accept
+tcp           10.84.0.1:40023  10.84.0.2:23     NEW          1m 15s  rule of slot 3, which is gone
 ",
     );
 }
@@ -63,41 +83,38 @@ FROM       TO          PORT  STREAM  EXPIRES IN
 }
 
 #[test]
-fn a_rule_shows_every_condition() {
-    let ssh = Rule {
-        from: Network::new(SERVER, 120),
-        number: 2,
-        port_low: 22,
-        port_high: 22,
-        source_port_low: 1024,
-        source_port_high: 65535,
-        protocol: 6,
-        way: Way::In as u8,
-        icmp_type: ANY_TYPE,
-        accept: 1,
-        pad: 0,
-    };
-    let ping = Rule {
-        from: Network::ANY,
-        number: 1,
-        port_low: 0,
-        port_high: 65535,
-        source_port_low: 0,
-        source_port_high: 65535,
-        protocol: 1,
+fn a_rule_shows_what_it_has_counted() {
+    let ssh = rule(2, "ssh", 7);
+    let log = RuleInfo {
+        action: Action::Log.number(),
         way: Way::Out as u8,
-        icmp_type: 8,
-        accept: 0,
-        pad: 0,
+        prefix: Label::new("TELNET "),
+        matches: Label::new("tcp to port 23"),
+        ..rule(3, "te\nlnet", 12)
     };
+    let policy = RuleInfo {
+        action: Action::Reject.number(),
+        matches: Label::new("any"),
+        ..rule(5, "policy incoming", 0)
+    };
+    let count = |packets, bytes| Count { packets, bytes };
+    let counts = [count(4, 240), count(0, 0), count(12_345, 1 << 20)];
+    let row =
+        |(number, (info, count))| RuleRow::new(number, info, std::slice::from_ref(info), count);
+    let rows: Vec<_> = (1..).zip([ssh, log, policy].iter().zip(&counts)).map(row).collect();
     check(
-        &[ping, ssh].map(|entry| RuleRow::new(&entry, &names())),
+        &rows,
         "\
-#  NAME  DIR  PROTO  FROM          SPORT       PORT OR TYPE  ACTION
-1  ping  out  icmp   any           any         echo-request  drop
-2  ssh   in   tcp    10.84.0.0/24  1024:65535  22            accept
+#  PACKETS    BYTES  NAME             DIR  ACTION  MATCHES
+1        4    240 B  ssh              in   accept  tcp to port 22
+2        0      0 B  te\\nlnet         out  log     tcp to port 23
+3    12345  1.0 MiB  policy incoming  in   reject  any
 ",
     );
+    let json = crate::output::json(&rows).expect("JSON");
+    for words in ["\"line\": 12", "\"line\": null", "\"log\": \"TELNET \"", "\"packets\": 12345"] {
+        assert!(json.contains(words), "no {words} in {json}");
+    }
 }
 
 #[test]
@@ -110,6 +127,6 @@ fn an_empty_table_says_so() {
 fn identifiers_are_whole_in_json() {
     let mut data = flow(6, 50000, 50093, Reason::Expected);
     data.1.transaction = u64::MAX;
-    let json = crate::output::json(&[FlowRow::new(&data.0, &data.1, &[], 0)]).expect("JSON");
+    let json = crate::output::json(&[FlowRow::new(&data.0, &data.1, &names(), 0)]).expect("JSON");
     assert!(json.contains("\"transaction\": \"ffffffffffffffff\""), "{json}");
 }

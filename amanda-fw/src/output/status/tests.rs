@@ -5,6 +5,8 @@ use amanda_fw_common::verdict::COUNTERS;
 use super::*;
 use crate::output::session::tests::backup;
 
+const SECOND: u64 = 1_000_000_000;
+
 fn check(snapshot: &Snapshot, expected: &str) {
     assert_eq!(snapshot.text(), expected);
 }
@@ -17,10 +19,25 @@ fn counts(some: &[(u8, u64, u64)]) -> Vec<Count> {
     counts
 }
 
+/// The rules of a file, 100 seconds after the machine was started.
+fn ruleset(confirm_by: u64) -> Ruleset {
+    let mut settings = Settings::default();
+    settings.confirm_by = confirm_by;
+    let config = Some(PathBuf::from("/etc/amanda-fw/amanda-fw.toml"));
+    Ruleset::new(3, config, &settings, 100 * SECOND)
+}
+
+fn policy(way: Way, action: Action) -> RuleInfo {
+    let mut info: RuleInfo = bytemuck::Zeroable::zeroed();
+    (info.way, info.action) = (way as u8, action.number());
+    info
+}
+
 fn snapshot(counts: &[Count]) -> Snapshot {
     Snapshot {
         interfaces: Vec::new(),
-        policy: Policy::of(&Settings::default()),
+        ruleset: ruleset(0),
+        policy: Policy::of(&[policy(Way::In, Action::Drop), policy(Way::Out, Action::Accept)]),
         tables: Vec::new(),
         reasons: reasons(counts),
         occurrences: occurrences(counts),
@@ -30,7 +47,8 @@ fn snapshot(counts: &[Count]) -> Snapshot {
 
 #[test]
 fn a_snapshot_has_a_section_for_each_topic() {
-    let counts = counts(&[(1, 90_210, 130_023_424), (3, 4, 240), (16, 17, 1020), (32, 3, 0)]);
+    let counts =
+        counts(&[(1, 90_210, 130_023_424), (3, 4, 240), (16, 17, 1020), (26, 2, 120), (32, 3, 0)]);
     let interface = |name: &str, index| Interface {
         name: name.to_owned(),
         index,
@@ -50,6 +68,9 @@ Interfaces
   eth0  index 2  xdp-generic
   ppp0  gone     xdp-generic
 
+Ruleset
+  number 3  /etc/amanda-fw/amanda-fw.toml
+
 Policy
   incoming drop, outgoing accept
 
@@ -63,6 +84,9 @@ Accepted
 
 Dropped
   policy-drop  17 packets  1020 B
+
+Rejected
+  rule-reject  2 packets  120 B
 
 Amanda and events
   requests  3
@@ -82,6 +106,9 @@ fn an_idle_firewall_says_that_there_is_nothing() {
 Interfaces
   attached to none
 
+Ruleset
+  number 3  /etc/amanda-fw/amanda-fw.toml
+
 Policy
   incoming drop, outgoing accept
 
@@ -94,6 +121,9 @@ Accepted
 Dropped
   nothing yet
 
+Rejected
+  nothing yet
+
 Amanda and events
   nothing yet
 
@@ -101,6 +131,38 @@ Sessions
   none
 ",
     );
+}
+
+#[test]
+fn a_ruleset_says_whether_it_has_to_be_confirmed() {
+    let head = "  number 3  /etc/amanda-fw/amanda-fw.toml\n";
+    let text = |confirm_by| ruleset(confirm_by).text();
+    let pending = "  everything passes in 1m 15s unless `amanda-fw confirm` comes\n";
+    let missed = "  not confirmed in time: EVERYTHING PASSES; `amanda-fw attach` attaches anew\n";
+    assert_eq!(text(0), head);
+    assert_eq!(text(175 * SECOND), format!("{head}{pending}"));
+    assert_eq!(text(99 * SECOND), format!("{head}{missed}"));
+    let json = crate::output::json(&ruleset(175 * SECOND)).expect("JSON");
+    assert!(json.contains("\"confirmation\": \"pending\""), "{json}");
+    assert!(json.contains("\"confirm_seconds\": 75"), "{json}");
+}
+
+#[test]
+fn a_ruleset_without_a_file_is_the_built_in_one() {
+    let built_in = Ruleset { config: None, ..ruleset(0) };
+    assert_eq!(built_in.text(), "  number 3  built-in defaults\n");
+}
+
+#[test]
+fn a_policy_is_the_last_rule_of_its_direction() {
+    let rules = [
+        policy(Way::Out, Action::Drop),
+        policy(Way::In, Action::Accept),
+        policy(Way::In, Action::Reject),
+        policy(Way::Out, Action::Accept),
+    ];
+    let Policy { incoming, outgoing } = Policy::of(&rules);
+    assert_eq!((incoming, outgoing), ("reject", "accept"));
 }
 
 #[test]

@@ -1,30 +1,29 @@
-//! The addresses of this machine, in the network namespace that the loader runs in.
+//! This machine as rules see it, in the network namespace that the loader runs in.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use amanda_fw_common::addr::Network;
 use anyhow::{Context, Result};
 use nix::ifaddrs::getifaddrs;
+use nix::net::if_::if_nameindex;
 use nix::sys::socket::SockaddrStorage;
 
 use super::network;
 
-/// The addresses of a machine.
+/// A machine's addresses and interfaces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct HostAddresses {
+pub(crate) struct Host {
     /// Each address with the length of its network's prefix.
     pub(crate) own: Vec<(IpAddr, u8)>,
+    /// The interfaces' indexes, by name.
+    pub(crate) interfaces: BTreeMap<String, u32>,
 }
 
-impl HostAddresses {
+impl Host {
     /// Asks the kernel.
     pub(crate) fn read() -> Result<Self> {
-        let interfaces = getifaddrs().context("list this machine's addresses")?;
-        let own = interfaces.filter_map(|interface| {
-            let address = ip(&interface.address?)?;
-            Some((address, prefix(ip(&interface.netmask?)?)))
-        });
-        Ok(Self { own: own.collect() })
+        Ok(Self { own: addresses()?, interfaces: interfaces()? })
     }
 
     /// Returns each address as a network of its own.
@@ -37,6 +36,23 @@ impl HostAddresses {
         let outside = self.own.iter().filter(|(ip, _)| !ip.is_loopback());
         outside.map(|&(ip, prefix)| network::of(ip, prefix)).collect()
     }
+}
+
+fn addresses() -> Result<Vec<(IpAddr, u8)>> {
+    let interfaces = getifaddrs().context("list this machine's addresses")?;
+    let own = interfaces.filter_map(|interface| {
+        let address = ip(&interface.address?)?;
+        Some((address, prefix(ip(&interface.netmask?)?)))
+    });
+    Ok(own.collect())
+}
+
+fn interfaces() -> Result<BTreeMap<String, u32>> {
+    let interfaces = if_nameindex().context("list this machine's interfaces")?;
+    let named = interfaces
+        .iter()
+        .map(|interface| (interface.name().to_string_lossy().into_owned(), interface.index()));
+    Ok(named.collect())
 }
 
 fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
@@ -58,7 +74,7 @@ mod tests {
 
     fn check(address: &str, prefix: u8, own: &[&str], on_link: &[&str]) {
         let ip = address.parse().expect("an address");
-        let host = HostAddresses { own: vec![(ip, prefix)] };
+        let host = Host { own: vec![(ip, prefix)], interfaces: BTreeMap::new() };
         let texts = |networks: Vec<Network>| -> Vec<String> {
             networks.iter().map(network::display).collect()
         };
@@ -82,5 +98,11 @@ mod tests {
     fn a_mask_is_read_as_a_prefix() {
         assert_eq!(prefix("255.255.240.0".parse().expect("a mask")), 20);
         assert_eq!(prefix("ffff:ffff:ffff:ffff::".parse().expect("a mask")), 64);
+    }
+
+    #[test]
+    fn every_machine_has_a_loopback_interface() {
+        let host = Host::read().expect("a host");
+        assert!(host.interfaces.get("lo").is_some_and(|&index| index > 0), "{host:?}");
     }
 }

@@ -1,0 +1,184 @@
+//! Drafts a configuration from rules of iptables.
+
+mod address;
+mod amanda;
+mod arrange;
+mod chains;
+mod document;
+mod emit;
+mod families;
+mod field;
+mod flat;
+mod follow;
+mod line;
+mod matching;
+mod names;
+mod option;
+mod policy;
+mod rule;
+mod value;
+mod words;
+mod write;
+
+use anyhow::{Result, bail};
+
+use super::report::Report;
+use super::{Draft, Foreign, Input};
+use amanda::Amanda;
+use chains::{Chains, Family, Tables};
+use flat::{Action, Flat, Way};
+use follow::Flattening;
+use policy::Policies;
+use rule::{Log, Target};
+
+/// A draft, and what became of the lines that it was made of.
+pub(crate) fn draft(inputs: &[Input]) -> Result<(String, Report)> {
+    let mut report = Report::default();
+    let chains = Chains::read(inputs, &mut report);
+    if chains.is_empty() {
+        bail!(Foreign::new(foreign(inputs)));
+    }
+    let site = Site::read(&chains, &mut report);
+    unvisited(&chains, &mut report);
+    let mut draft = Draft::default();
+    document::write(&mut draft, inputs, &chains, &site, &report);
+    Ok((draft.finish(), report))
+}
+
+fn foreign(inputs: &[Input]) -> String {
+    let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
+    format!(
+        "{} holds no rules of iptables: give the output of iptables-save and ip6tables-save, \
+         or a script of iptables commands",
+        names.join(", ")
+    )
+}
+
+/// What the inputs come to.
+struct Site {
+    incoming: Policies,
+    outgoing: Policies,
+    /// The log of what the policy keeps out.
+    log: Option<Log>,
+    amanda: Amanda,
+    rules: Vec<Flat>,
+}
+
+impl Site {
+    fn read(chains: &Chains, report: &mut Report) -> Self {
+        let incoming = Policies::read(chains, Way::In, report);
+        let outgoing = Policies::read(chains, Way::Out, report);
+        let mut ins = direction(chains, Way::In, &incoming, report);
+        let log = policy_log(&mut ins, &incoming, &outgoing);
+        let mut rules = ins;
+        rules.extend(direction(chains, Way::Out, &outgoing, report));
+        let amanda = Amanda::take(&mut rules, report);
+        Self { incoming, outgoing, log, amanda, rules }
+    }
+}
+
+/// Returns the rules of one direction and both families.
+fn direction(chains: &Chains, way: Way, policies: &Policies, report: &mut Report) -> Vec<Flat> {
+    let mut of = |family| match chains.families.get(&family) {
+        Some(tables) => {
+            let policy = policies.of(family).unwrap_or(match way {
+                Way::In => Action::Drop,
+                Way::Out => Action::Accept,
+            });
+            let names = starts(chains, tables, way);
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let flattening = Flattening::new(tables, family, way, policy, report);
+            let rules = flattening.follow(&names);
+            arrange::arrange(rules, report)
+        }
+        None => Vec::new(),
+    };
+    let (v4, v6) = (of(Family::V4), of(Family::V6));
+    let mut rules = families::merge(v4, v6);
+    rules.extend(policies.rest(way));
+    rules
+}
+
+/// Returns the chains to follow: the built-in one, and in a piece of a script those that the rest
+/// of the script must jump to.
+fn starts(chains: &Chains, tables: &Tables, way: Way) -> Vec<String> {
+    let mut names = vec![way.chain().to_owned()];
+    if !chains.is_saved {
+        names.extend(orphans(tables, way));
+    }
+    names
+}
+
+/// Returns chains of a script that no rule jumps to, by the direction that their names tell.
+fn orphans(tables: &Tables, way: Way) -> impl Iterator<Item = String> {
+    let is_target = |name: &str| {
+        tables.values().flat_map(|chain| &chain.rules).any(|(_, rule)| match &rule.target {
+            Target::Jump(to) | Target::Goto(to) => to == name,
+            Target::Accept
+            | Target::Drop
+            | Target::Reject(_)
+            | Target::Log(_)
+            | Target::Return
+            | Target::Helper(_)
+            | Target::Nothing => false,
+        })
+    };
+    let is_orphan = move |name: &&String| {
+        !["INPUT", "OUTPUT", "FORWARD"].contains(&name.as_str()) && !is_target(name)
+    };
+    let own =
+        tables.iter().filter(|((table, _), chain)| table == "filter" && !chain.rules.is_empty());
+    let names = own.map(|((_, name), _)| name).filter(is_orphan);
+    names.filter(move |name| way_of(name) == Some(way)).cloned().collect::<Vec<_>>().into_iter()
+}
+
+fn way_of(name: &str) -> Option<Way> {
+    let name = name.to_lowercase();
+    match (name.contains("out"), name.contains("fwd") || name.contains("forward")) {
+        (_, true) => None,
+        (true, false) => Some(Way::Out),
+        (false, false) => Some(Way::In),
+    }
+}
+
+/// Takes a last LOG of everything as the log of the policy.
+fn policy_log(rules: &mut Vec<Flat>, incoming: &Policies, outgoing: &Policies) -> Option<Log> {
+    let is_last = |rule: &mut Flat| rule.action == Action::Log && rule.matching.is_any();
+    let is_policy =
+        !incoming.accepts(false) && outgoing.accepts(true) && incoming.rest(Way::In).is_empty();
+    if !is_policy {
+        return None;
+    }
+    rules.pop_if(is_last)?.log
+}
+
+/// Reports the rules that no chain of this host leads to.
+fn unvisited(chains: &Chains, report: &mut Report) {
+    for ((table, name), chain) in chains.families.values().flatten() {
+        for (place, rule) in &chain.rules {
+            let is_helper = table == "raw" && rule.target == Target::Helper("amanda".to_owned());
+            if is_helper {
+                report.cover(place, "[amanda] takes the place of the kernel's helper");
+            } else if !report.knows(place) {
+                report.lose(place, why_unvisited(table, name));
+            }
+        }
+        if let (Some((policy, place)), "FORWARD") = (&chain.policy, name.as_str())
+            && table == "filter"
+            && policy != "ACCEPT"
+        {
+            report.lose(place, "this version has no forwarding policy");
+        }
+    }
+}
+
+fn why_unvisited(table: &str, chain: &str) -> String {
+    match (table, chain) {
+        ("nat", _) => "this version has no NAT".to_owned(),
+        ("filter", "FORWARD") => "this version has no forwarding policy".to_owned(),
+        ("filter", _) => "no line that was carried over leads here from INPUT or OUTPUT \
+                          (this version has no forwarding policy)"
+            .to_owned(),
+        _ => format!("there is nothing like the table {table}: packets are not changed"),
+    }
+}

@@ -1,0 +1,150 @@
+//! Finds out whether a ruleset would keep out whoever types at this terminal over ssh.
+
+mod ancestors;
+mod entrance;
+mod session;
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use amanda_fw_common::addr::Endpoint;
+use amanda_fw_common::classifier::Classifier;
+use amanda_fw_common::datapath::{self, Arrival, Decision};
+use amanda_fw_common::memory::MemoryTables;
+use amanda_fw_common::rules::{Rule, Way};
+use amanda_fw_common::ruleset::RuleSpec;
+use amanda_fw_common::verdict::{Reason, Verdict};
+use amanda_fw_common::wire::{Link, PROTOCOL_TCP, Packet, TcpFlags};
+use anyhow::{Result, anyhow};
+
+use crate::config::{RuleEntry, Ruleset};
+
+pub(crate) use session::SshSession;
+
+/// The port that a new connection comes from: the first dynamic one (RFC 6335, 6).
+const SOURCE_PORT: u16 = 49152;
+
+const SYN: TcpFlags = TcpFlags(0x02);
+
+/// An ssh session that could not be opened again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LockOut {
+    session: SshSession,
+    /// The rule that keeps it out, if it is no policy.
+    rule: Option<String>,
+}
+
+/// Looks whether the ssh session of this terminal comes in by one of the interfaces (by index),
+/// and whether the ruleset would refuse it when it is opened again.
+pub(crate) async fn find(interfaces: &[u32], ruleset: &Ruleset) -> Result<Option<LockOut>> {
+    let Some(session) = SshSession::of_this_terminal() else {
+        return Ok(None);
+    };
+    let mut entrances = entrance::of(session.local.ip()).await?;
+    entrances.retain(|index| interfaces.contains(index));
+    let tables = tables(ruleset)?;
+    let decide =
+        |packet: &Packet, interface| decide(&mut tables.clone(), ruleset, packet, interface);
+    Ok(rehearse(session, &entrances, &ruleset.rules, decide))
+}
+
+/// Has the first packet of the session's next connection decided at each interface on its way.
+fn rehearse(
+    session: SshSession,
+    interfaces: &[u32],
+    rules: &[RuleEntry],
+    decide: impl Fn(&Packet, u32) -> Decision,
+) -> Option<LockOut> {
+    let packet = opening(&session);
+    let mut decisions = interfaces.iter().map(|&interface| decide(&packet, interface));
+    let refused = decisions.find(|d| d.verdict() != Verdict::Accept)?;
+    let rule = usize::from(refused.rule).checked_sub(1).and_then(|place| rules.get(place));
+    let written = rule.filter(|rule| rule.line != 0).map(|rule| rule.name.clone());
+    Some(LockOut { session, rule: written })
+}
+
+fn opening(session: &SshSession) -> Packet {
+    let endpoint = |ip: SocketAddr, port| Endpoint { addr: ip.ip().into(), port };
+    Packet {
+        source: endpoint(session.peer, SOURCE_PORT),
+        destination: endpoint(session.local, session.local.port()),
+        protocol: PROTOCOL_TCP,
+        tcp: SYN,
+        ..Packet::default()
+    }
+}
+
+/// Decides an incoming packet that belongs to no flow, by the packet path itself.
+fn decide(
+    tables: &mut MemoryTables,
+    ruleset: &Ruleset,
+    packet: &Packet,
+    interface: u32,
+) -> Decision {
+    let mut settings = ruleset.settings;
+    settings.rule_fields = tables.rules.fields;
+    let arrival = Arrival { way: Way::In, link: Link::Ethernet, interface, now: 0 };
+    let mut decision = Decision::new(Reason::PolicyDrop);
+    if !datapath::admit(packet, &arrival, &settings, tables, &mut decision) {
+        datapath::ask_rules(packet, &arrival, &settings, tables, &mut decision);
+    }
+    decision
+}
+
+/// Compiles the rules, each with its place, from 1, for its slot.
+pub(crate) fn tables(ruleset: &Ruleset) -> Result<MemoryTables> {
+    let with_slot = |(slot, entry): (u16, &RuleEntry)| {
+        let rule = Rule { slot, ..entry.spec.rule };
+        RuleSpec { rule, ..entry.spec.clone() }
+    };
+    let specs: Vec<RuleSpec> = (1..).zip(&ruleset.rules).map(with_slot).collect();
+    let rules = Classifier::compile(&specs).map_err(|error| anyhow!("{error}"))?;
+    Ok(MemoryTables { roles: ruleset.roles.clone(), rules, ..MemoryTables::default() })
+}
+
+impl LockOut {
+    /// Writes the ways out for whoever has not asked to go on in spite of it.
+    pub(crate) fn refusal(&self, config_name: &str, in_spite: &str) -> String {
+        let place = match &self.rule {
+            Some(rule) => format!("{config_name}, before rule \"{rule}\""),
+            None => config_name.to_owned(),
+        };
+        format!(
+            "{self}\n\
+             Nothing was changed. Let it in by a rule in {place}:\n\n{}\n\
+             or {in_spite}",
+            self.rule_to_add()
+        )
+    }
+
+    fn rule_to_add(&self) -> String {
+        let SshSession { peer, local } = self.session;
+        format!(
+            "[[rule]]\nname = \"ssh\"\ndirection = \"in\"\nprotocol = \"tcp\"\n\
+             from = \"{}\"\nports = {}\naction = \"accept\"\n",
+            peer.ip(),
+            local.port()
+        )
+    }
+}
+
+impl fmt::Display for LockOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SshSession { peer, local } = self.session;
+        write!(
+            f,
+            "this would lock you out: your ssh session comes from {}, which could not connect to \
+             {} port {} again: ",
+            peer.ip(),
+            local.ip(),
+            local.port()
+        )?;
+        match &self.rule {
+            Some(rule) => write!(f, "rule \"{rule}\" refuses it"),
+            None => f.write_str("the policy for incoming packets refuses it"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
