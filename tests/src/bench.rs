@@ -38,6 +38,15 @@ pub fn unique_name(purpose: &str) -> String {
     format!("{NAME_PREFIX}{}-{number}-{purpose}", std::process::id())
 }
 
+/// Returns how often a test of reloading reloads: a few times, or as often as
+/// `AMANDA_FW_RELOADS` says.
+#[must_use]
+pub fn reloads() -> usize {
+    const FEW: usize = 16;
+    let wanted = std::env::var("AMANDA_FW_RELOADS").ok();
+    wanted.and_then(|number| number.parse().ok()).map_or(FEW, |number: usize| number.max(FEW))
+}
+
 /// A temporary directory, removed when dropped.
 #[derive(Debug)]
 pub struct Bench {

@@ -39,6 +39,7 @@ const STATUS_TIMEOUT: Duration = Duration::from_secs(20);
 pub struct Firewall<'a> {
     program: PathBuf,
     namespace: &'a Namespace,
+    config: PathBuf,
     pins: PathBuf,
     // Nothing once detached.
     loader: Option<Child>,
@@ -60,7 +61,8 @@ impl<'a> Firewall<'a> {
         let mut command = namespace.enter_net_only_until("INT", &program);
         command.arg("--config").arg(&config_file).arg("--bpffs").arg(&pins);
         let loader = Child::spawn(command.arg("attach").arg(interface))?;
-        let mut firewall = Self { program, namespace, pins, loader: Some(loader) };
+        let mut firewall =
+            Self { program, namespace, config: config_file, pins, loader: Some(loader) };
         wait::until("amanda-fw to attach", ATTACH_TIMEOUT, || firewall.is_attached())
             .with_context(|| format!("attach amanda-fw in {}", namespace.name()))?;
         Ok(firewall)
@@ -87,6 +89,12 @@ impl<'a> Firewall<'a> {
         let mut command = self.command();
         command.arg(subcommand).args(arguments);
         Ok(run(&mut command, STATUS_TIMEOUT)?.require_success()?.stdout)
+    }
+
+    /// Changes the config, and has it applied.
+    pub fn reload(&self, config: &str) -> Result<String> {
+        fs::write(&self.config, config).context("change a firewall's config")?;
+        self.ask("reload", &[])
     }
 
     /// Detaches as Ctrl-C does, and returns how the loader ended.

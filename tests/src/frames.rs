@@ -171,6 +171,16 @@ impl Packet {
         offsets.zip(self.payload.chunks(size.into()).enumerate()).map(cut).collect()
     }
 
+    /// Leaves the checksum of a segment or datagram to the device, as Linux does: what stands there
+    /// is the sum of the pseudo header.
+    #[must_use]
+    pub fn left_to_device(mut self) -> Self {
+        let at = if self.protocol == TCP { 16 } else { 6 };
+        let seed = !checksum(&self.pseudo_header());
+        self.payload[at..at + 2].copy_from_slice(&seed.to_be_bytes());
+        self
+    }
+
     /// Returns the packet, as a device without a link header carries it.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
@@ -198,9 +208,27 @@ impl Packet {
         frame
     }
 
-    /// Computes the checksum over payload and pseudo header, and writes it into the payload.
+    /// Returns the IPv4 packet in an Ethernet frame, with so many words of options (1 to 10).
     #[must_use]
-    fn with_checksum(mut self, at: usize) -> Self {
+    pub fn with_options(&self, words: u8) -> Vec<u8> {
+        const NO_OPERATION: u8 = 1;
+        const HEADER: usize = 20;
+        let options = vec![NO_OPERATION; usize::from(words) * 4];
+        let frame = self.ethernet();
+        let (link, packet) = frame.split_at(frame.len() - self.bytes().len());
+        let mut header = [&packet[..HEADER], &options].concat();
+        header[0] += words;
+        header[2..4].copy_from_slice(&length_of(packet.len() + options.len()));
+        header[10..12].fill(0);
+        let sum = checksum(&header);
+        header[10..12].copy_from_slice(&sum.to_be_bytes());
+        [link, &header, &packet[HEADER..]].concat()
+    }
+
+    /// Computes the checksum over payload and pseudo header anew, and writes it into the payload.
+    #[must_use]
+    pub fn with_checksum(mut self, at: usize) -> Self {
+        self.payload[at..at + 2].fill(0);
         let sum = match self.protocol {
             ICMP => checksum(&self.payload),
             _ => checksum(&[self.pseudo_header(), self.payload.clone()].concat()),

@@ -4,14 +4,16 @@ use std::{
     collections::HashMap,
     hash::Hash,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use amanda_fw_common::{
     addr::Network,
+    classifier::Classifier,
     expect::{Expectation, ExpectationKey},
     flow::{Flow, FlowKey},
     fragment::{FragmentKey, Fragments},
-    rules::{Rule, Way},
+    rules::{Block, Node, Rule, Vector, Way},
     settings::Settings,
     transaction::Transaction,
     verdict::{Count, Verdict},
@@ -21,7 +23,7 @@ use anyhow::{Context, Result, bail, ensure};
 use aya::{
     Ebpf, EbpfLoader, TestRun, TestRunOptions,
     maps::{self, Array, LpmTrie, MapData, PerCpuArray, lpm_trie::Key},
-    programs::{Program, ProgramError, SchedClassifier, TcAttachType},
+    programs::{Program, ProgramError, ProgramInfo, SchedClassifier, TcAttachType},
     util::KernelVersion,
 };
 use bytemuck::Pod;
@@ -117,11 +119,14 @@ impl Hook {
     fn verdict(self, value: u32) -> Result<Verdict> {
         const XDP_DROP: u32 = 1;
         const XDP_PASS: u32 = 2;
+        const XDP_TX: u32 = 3;
+        const TC_ACT_REDIRECT: u32 = 7;
         const TC_ACT_UNSPEC: u32 = u32::MAX;
         const TC_ACT_SHOT: u32 = 2;
         match (self.is_xdp(), value) {
             (true, XDP_PASS) | (false, TC_ACT_UNSPEC) => Ok(Verdict::Accept),
             (true, XDP_DROP) | (false, TC_ACT_SHOT) => Ok(Verdict::Drop),
+            (true, XDP_TX) | (false, TC_ACT_REDIRECT) => Ok(Verdict::Reject),
             _ => bail!("{} returned {value}", self.program()),
         }
     }
@@ -142,6 +147,21 @@ pub fn object() -> Result<PathBuf> {
     let path = root.join(OBJECT);
     ensure!(path.is_file(), "{} is missing: run `cargo xtask build-ebpf`", path.display());
     Ok(path)
+}
+
+/// Lists the sizes of the maps that rules are looked up in.
+#[must_use]
+pub fn rule_sizes(rules: &Classifier) -> [(&'static str, u32); 6] {
+    let Classifier { rules, vectors, nodes, interfaces, sources, destinations, .. } = rules;
+    [
+        ("RULES", rules.len()),
+        ("VECTORS", vectors.len()),
+        ("NODES", nodes.len()),
+        ("INTERFACES", interfaces.len()),
+        ("SOURCES", sources.len()),
+        ("DESTINATIONS", destinations.len()),
+    ]
+    .map(|(name, entries)| (name, u32::try_from(entries).unwrap_or(u32::MAX).max(1)))
 }
 
 /// Opens the object with tables of these sizes beside those of their usual size; no program is
@@ -172,17 +192,32 @@ pub fn load<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a Program> {
 /// Names the programs that packets of a namespace's interface meet at tcx, first those coming in;
 /// nothing where the kernel has no tcx.
 pub fn tcx(namespace: &Namespace, interface: &str) -> Result<Option<Vec<String>>> {
+    describe_tcx(namespace, interface, |program| program.name_as_str().map(str::to_owned))
+}
+
+/// Lists the numbers of the programs that [`tcx`] names.
+pub fn tcx_ids(namespace: &Namespace, interface: &str) -> Result<Option<Vec<u32>>> {
+    describe_tcx(namespace, interface, |program| Some(program.id()))
+}
+
+fn describe_tcx<T: Send>(
+    namespace: &Namespace,
+    interface: &str,
+    describe: impl Fn(&ProgramInfo) -> Option<T> + Send + Sync,
+) -> Result<Option<Vec<T>>> {
     if KernelVersion::current().is_ok_and(|version| version < TCX) {
         return Ok(None);
     }
     let query = |way| {
         let (_, programs) = SchedClassifier::query_tcx(interface, way)
             .with_context(|| format!("list the programs of {interface}"))?;
-        let names = programs.iter().filter_map(|program| program.name_as_str());
-        anyhow::Ok(names.map(str::to_owned).collect::<Vec<_>>())
+        anyhow::Ok(programs.iter().filter_map(&describe).collect::<Vec<_>>())
     };
     sockets::inside(namespace, || {
-        Ok(Some([query(TcAttachType::Ingress)?, query(TcAttachType::Egress)?].concat()))
+        let (mut incoming, outgoing) =
+            (query(TcAttachType::Ingress)?, query(TcAttachType::Egress)?);
+        incoming.extend(outgoing);
+        Ok(Some(incoming))
     })
 }
 
@@ -216,7 +251,8 @@ impl Kernel {
         if hook == Hook::Xdp && frame.len() > ONE_PIECE {
             return Ok(None);
         }
-        let mut bytes = vec![0; frame.len()];
+        // An answer may be longer than what it answers.
+        let mut bytes = vec![0; frame.len() + 64];
         let options = TestRunOptions {
             data_in: Some(frame),
             data_out: Some(&mut bytes),
@@ -243,23 +279,64 @@ impl Kernel {
         Ok(Some(Answer { verdict: hook.verdict(result.return_value)?, bytes }))
     }
 
-    /// Writes settings, rules and roles.
+    /// Returns what a hook's program takes for a frame, the mean of many runs.
+    pub fn time(&self, hook: Hook, frame: &[u8]) -> Result<Duration> {
+        const REPEAT: u32 = 500_000;
+        let options =
+            TestRunOptions { data_in: Some(frame), repeat: REPEAT, ..TestRunOptions::default() };
+        let name = hook.program();
+        let program = self.ebpf.program(name).with_context(|| format!("find program {name}"))?;
+        let ran = if let Program::Xdp(xdp) = program {
+            xdp.test_run(options)
+        } else if let Program::SchedClassifier(classifier) = program {
+            classifier.test_run(options)
+        } else {
+            Err(ProgramError::UnexpectedProgramType)
+        };
+        Ok(ran.with_context(|| format!("run {name} again and again"))?.duration)
+    }
+
+    /// Writes settings, rules and roles, in place of those before.
     pub fn configure(
         &mut self,
         settings: &Settings,
-        rules: &[Rule],
+        rules: &Classifier,
         roles: &[(Network, u8)],
     ) -> Result<()> {
-        let map = self.map_mut("SETTINGS")?;
-        let mut array = Array::<_, [u8; size_of::<Settings>()]>::try_from(map)?;
-        array.set(0, bytemuck::cast::<_, [u8; size_of::<Settings>()]>(*settings), 0)?;
-        let mut array = Array::<_, [u8; size_of::<Rule>()]>::try_from(self.map_mut("RULES")?)?;
-        for (index, rule) in (0..).zip(rules) {
-            array.set(index, bytemuck::cast::<_, [u8; size_of::<Rule>()]>(*rule), 0)?;
+        self.fill::<_, { size_of::<Settings>() }>("SETTINGS", &[*settings])?;
+        self.fill::<_, { size_of::<Rule>() }>("RULES", &rules.rules)?;
+        self.fill::<_, { size_of::<Vector>() }>("VECTORS", &rules.vectors)?;
+        self.fill::<_, { size_of::<Block>() }>("CLASSES", &rules.blocks)?;
+        self.fill::<_, { size_of::<Node>() }>("NODES", &rules.nodes)?;
+        let mut map = maps::HashMap::<_, u32, u32>::try_from(self.map_mut("INTERFACES")?)?;
+        for key in map.keys().collect::<Result<Vec<_>, _>>().context("list the interfaces")? {
+            map.remove(&key).context("empty the interfaces")?;
         }
-        let mut trie = LpmTrie::<_, [u8; 16], u8>::try_from(self.map_mut("ROLES")?)?;
-        for (network, role) in roles {
-            trie.insert(&Key::new(network.prefix(), network.addr().octets()), role, 0)?;
+        for (interface, class) in &rules.interfaces {
+            map.insert(interface, class, 0)?;
+        }
+        self.fill_trie("SOURCES", &rules.sources)?;
+        self.fill_trie("DESTINATIONS", &rules.destinations)?;
+        self.fill_trie("ROLES", roles)
+    }
+
+    fn fill<T: Pod, const N: usize>(&mut self, name: &str, entries: &[T]) -> Result<()> {
+        let mut array = Array::<_, [u8; N]>::try_from(self.map_mut(name)?)?;
+        for (index, entry) in (0..).zip(entries) {
+            let bytes = bytemuck::pod_read_unaligned::<[u8; N]>(bytemuck::bytes_of(entry));
+            array.set(index, bytes, 0).with_context(|| format!("write entry {index} of {name}"))?;
+        }
+        Ok(())
+    }
+
+    fn fill_trie<V: aya::Pod>(&mut self, name: &str, networks: &[(Network, V)]) -> Result<()> {
+        let mut trie = LpmTrie::<_, [u8; 16], V>::try_from(self.map_mut(name)?)?;
+        for key in trie.keys().collect::<Result<Vec<_>, _>>().context("list networks")? {
+            trie.remove(&key).with_context(|| format!("empty {name}"))?;
+        }
+        for (network, value) in networks {
+            trie.insert(&Key::new(network.prefix(), network.addr().octets()), value, 0)
+                .with_context(|| format!("write a network of {name}"))?;
         }
         Ok(())
     }
@@ -296,9 +373,18 @@ impl Kernel {
 
     /// Sums a counter over all CPUs.
     pub fn count(&self, number: u8) -> Result<Count> {
-        let map = self.ebpf.map("COUNTERS").context("find map COUNTERS")?;
+        self.sum("COUNTERS", number.into())
+    }
+
+    /// Sums what fitted the rule of a slot.
+    pub fn rule_count(&self, slot: u16) -> Result<Count> {
+        self.sum("RULE_COUNTERS", slot.into())
+    }
+
+    fn sum(&self, name: &str, index: u32) -> Result<Count> {
+        let map = self.ebpf.map(name).with_context(|| format!("find map {name}"))?;
         let array = PerCpuArray::<_, [u64; 2]>::try_from(map)?;
-        let values = array.get(&number.into(), 0).context("read a counter")?;
+        let values = array.get(&index, 0).context("read a counter")?;
         let add = |sum: Count, [packets, bytes]: &[u64; 2]| Count {
             packets: sum.packets + packets,
             bytes: sum.bytes + bytes,

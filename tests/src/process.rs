@@ -60,6 +60,18 @@ impl Child {
         Self::spawn_reading(command, file.into())
     }
 
+    /// Starts `command` with both outputs captured and its standard input in the caller's hands.
+    pub fn spawn_talking(command: &mut Command) -> Result<Self> {
+        Self::spawn_reading(command, Stdio::piped())
+    }
+
+    /// Writes a line to the standard input of a process that [`Child::spawn_talking`] has started.
+    pub fn tell(&mut self, line: &str) -> Result<()> {
+        let input =
+            self.process.stdin.as_mut().context("talk to a process that does not listen")?;
+        writeln!(input, "{line}").with_context(|| format!("talk to {}", self.command_line))
+    }
+
     fn spawn_reading(command: &mut Command, input: Stdio) -> Result<Self> {
         let command_line = command_line(command);
         let (stdout, stderr) = (Capture::new()?, Capture::new()?);
@@ -104,10 +116,15 @@ impl Child {
 
     /// Interrupts it as Ctrl-C does, waits for its end, and kills it after `timeout`.
     pub fn interrupt(mut self, timeout: Duration) -> Result<Finished> {
-        kill_process(pid(&self.process), Signal::INT)
-            .with_context(|| format!("interrupt {}", self.command_line))?;
+        self.signal(Signal::INT)?;
         let status = wait::unstoppably(timeout, || self.ended())?;
         self.into_finished(status)
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        kill_process(pid(&self.process), signal)
+            .with_context(|| format!("signal {}", self.command_line))
     }
 
     fn into_finished(mut self, status: Option<ExitStatus>) -> Result<Finished> {

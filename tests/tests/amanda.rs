@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use amanda_fw_tests::bench::reloads;
 use amanda_fw_tests::{
     amanda::{
         Auth, CLIENT, CLIENT_V6, CONTROL_SERVICE, Plan, SERVER, SERVER_V6, Site, client_policy,
@@ -19,6 +20,14 @@ const DUMP: Duration = Duration::from_secs(180);
 const RECOVERY: Duration = Duration::from_secs(60);
 /// What a dump takes to reach the gate, or to fail once connections time out quickly.
 const PROGRESS: Duration = Duration::from_secs(90);
+
+const ANOTHER_RULE: &str = r#"
+[[rule]]
+name = "another"
+protocol = "tcp"
+ports = 9
+action = "accept"
+"#;
 
 #[test]
 #[ignore = "needs root: network namespaces and BPF"]
@@ -47,6 +56,35 @@ fn dump_and_recovery_cross_a_default_deny_firewall_on_both_hosts() {
         let finished = firewall.detach().expect("amanda-fw can be interrupted");
         assert!(finished.is_success(), "{finished}");
     }
+}
+
+#[test]
+#[ignore = "needs root: network namespaces and BPF"]
+fn a_dump_crosses_the_firewall_while_it_is_reloaded() {
+    let site = site(Plan { gate: true, ..Plan::default() });
+    let (server, client) = firewalls(&site);
+    let both = [(&server, server_policy()), (&client, client_policy())];
+    site.close_gate().expect("the gate can be closed");
+    let amdump = site.start_amdump().expect("amdump can be started");
+    // Those between are sure to meet open streams.
+    let dumping = reloads() / 10..reloads() * 6 / 10;
+    for round in 0..reloads() {
+        if round == dumping.start {
+            wait::until("the gated dump", PROGRESS, || Ok(site.is_gate_reached().then_some(())))
+                .expect("the gated dump begins");
+        }
+        if round == dumping.end {
+            site.open_gate().expect("the gate can be opened");
+        }
+        for (firewall, policy) in &both {
+            // A rule more before all others, or not.
+            let rule = if round % 2 == 0 { ANOTHER_RULE } else { "" };
+            let said = firewall.reload(&format!("{policy}{rule}")).expect("a reload succeeds");
+            assert!(said.starts_with("reloaded "), "{said}");
+        }
+    }
+    check_dump(&site, site.finish_amdump(amdump, DUMP));
+    check_recovery(&site);
 }
 
 #[test]

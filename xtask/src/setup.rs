@@ -19,8 +19,9 @@ const DEBIAN_LLVM: u32 = 22;
 
 const COMPILER: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "rust-web-clippy"];
 
-const TESTS: [&str; 13] = [
+const TESTS: [&str; 16] = [
     "iproute2",
+    "iptables",
     "nftables",
     "conntrack",
     "iputils-ping",
@@ -33,10 +34,18 @@ const TESTS: [&str; 13] = [
     "libencode-locale-perl",
     "libjson-perl",
     "libxml-simple-perl",
+    "openssh-client",
+    SSHD,
 ];
 
 /// Starts amandad for the tests, which run it in namespaces; as a service it would listen.
 const INETD: &str = "openbsd-inetd";
+
+/// Serves the tests of what attaching over ssh does, in namespaces too.
+const SSHD: &str = "openssh-server";
+
+/// The packages that bring a service which would listen from the next boot on, with its name.
+const SERVICES: [(&str, &str); 2] = [(INETD, INETD), (SSHD, "ssh")];
 
 /// What maintainer scripts ask before they start a service.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
@@ -83,13 +92,15 @@ pub(crate) fn install_missing() -> Result<()> {
 fn announce(missing: &[String]) {
     println!("setup: will install with apt-get: {}", missing.join(" "));
     println!("setup: starts no service, and changes nothing else");
-    if has_inetd(missing) {
-        println!("setup: {INETD} stays disabled until you run: update-rc.d {INETD} enable");
+    for service in services(missing) {
+        println!("setup: {service} stays disabled until you run: update-rc.d {service} enable");
     }
 }
 
-fn has_inetd(packages: &[String]) -> bool {
-    packages.iter().any(|package| package == INETD)
+/// Names the services that packages bring.
+fn services(packages: &[String]) -> impl Iterator<Item = &'static str> {
+    let brought = SERVICES.iter().filter(|(package, _)| packages.iter().any(|p| p == package));
+    brought.map(|&(_, service)| service)
 }
 
 /// Names the wanted packages that are not installed.
@@ -148,8 +159,8 @@ fn install(packages: &[String]) -> Result<()> {
     let mut install = vec!["install", "-y", "--no-install-recommends"];
     install.extend(packages.iter().map(String::as_str));
     apt_get(&install, &output, &log)?;
-    if has_inetd(packages) {
-        disable_inetd(&output)?;
+    for service in services(packages) {
+        disable(service, &output)?;
     }
     println!("setup: done; the log is {}", log.display());
     Ok(())
@@ -163,12 +174,12 @@ fn apt_get(args: &[&str], output: &File, log: &Path) -> Result<()> {
         .with_context(|| format!("{}the whole log is {}; the cause", tail(log), log.display()))
 }
 
-/// Keeps a freshly installed inetd from starting at the next boot with the services that Amanda's
+/// Keeps a freshly installed service from starting at the next boot: inetd would with what Amanda's
 /// packages enter in its table.
-fn disable_inetd(output: &File) -> Result<()> {
+fn disable(service: &str, output: &File) -> Result<()> {
     let mut update = Command::new("update-rc.d");
-    process::run(into_log(update.args([INETD, "disable"]), output)?)
-        .with_context(|| format!("disable the service {INETD}"))
+    process::run(into_log(update.args([service, "disable"]), output)?)
+        .with_context(|| format!("disable the service {service}"))
 }
 
 fn into_log<'a>(command: &'a mut Command, output: &File) -> Result<&'a mut Command> {
@@ -242,6 +253,12 @@ mod tests {
     #[test]
     fn no_package_is_there_when_dpkg_lists_none() {
         check("", &[]);
+    }
+
+    #[test]
+    fn a_service_is_known_by_its_package() {
+        let packages = ["nftables", "openssh-server"].map(String::from);
+        assert_eq!(services(&packages).collect::<Vec<_>>(), ["ssh"]);
     }
 
     #[track_caller]

@@ -17,13 +17,13 @@ const UNIT_SHORT: &str = "unit";
 /// Every seed and crasher through the fuzz targets; they are a workspace of their own.
 const SEEDS: &str = "seeds";
 /// The order of the privileged tiers, from the cheapest to the dearest; others follow.
-const ORDER: [&str; 5] = ["verifier", "parity", "netns", "oracle", "amanda"];
+const ORDER: [&str; 6] = ["verifier", "parity", "netns", "wiki", "oracle", "amanda"];
 const NOT_ROOT: &str = "it loads BPF programs and makes network namespaces, which takes root";
 
 /// The options of `cargo xtask test`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Runs this tier only; repeatable: unit, seeds, verifier, parity, netns, oracle, amanda
+    /// Runs this tier only; repeatable: unit, seeds, verifier, parity, netns, wiki, oracle, amanda
     #[arg(long = "tier", value_name = "NAME")]
     tiers: Vec<String>,
     /// Leaves the lints out

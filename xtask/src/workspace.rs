@@ -17,5 +17,14 @@ pub(crate) fn target() -> PathBuf {
 
 /// Returns the folder into which cargo builds the host's debug binaries.
 pub(crate) fn host_debug() -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR").map_or_else(target, |dir| root().join(dir)).join("debug")
+    host_target().join("debug")
+}
+
+/// Returns the folder into which cargo builds the host's release binaries.
+pub(crate) fn host_release() -> PathBuf {
+    host_target().join("release")
+}
+
+fn host_target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(target, |dir| root().join(dir))
 }

@@ -1,5 +1,7 @@
 //! Fuzzing of amanda-fw: what the two targets run, and the inputs that they begin with.
 
+#[path = "../../src/answers.rs"]
+pub mod answers;
 #[path = "../../src/frames.rs"]
 pub mod frames;
 mod growth;

@@ -4,12 +4,17 @@
 use std::net::IpAddr;
 
 use amanda_fw_common::addr::{Addr, Network};
+use amanda_fw_common::connect::PortRange;
 use amanda_fw_common::datapath::{self, Arrival};
 use amanda_fw_common::memory::{MemoryTable, MemoryTables};
-use amanda_fw_common::rules::{ANY_TYPE, Rule, Way, role};
+use amanda_fw_common::rules::{Action, Rejection, Rule, Way, role};
+use amanda_fw_common::ruleset::{Places, Protocol, Protocols, RuleSpec};
 use amanda_fw_common::settings::Settings;
-use amanda_fw_common::wire::{self, Fragment, PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP, Packet};
+use amanda_fw_common::wire::{
+    self, Fragment, Link, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP, Packet,
+};
 
+use crate::answers::{self, Layer};
 use crate::growth;
 use crate::history::History;
 use crate::reasons;
@@ -50,6 +55,7 @@ struct Firewall {
     settings: Settings,
     limits: Limits,
     tables: MemoryTables,
+    rules: Vec<RuleSpec>,
     history: History,
     /// Holds what the frame before left, as the kernel's scratch space does.
     packet: Packet,
@@ -60,10 +66,14 @@ impl Firewall {
     fn new(setup: Setup) -> Self {
         let limits = if setup.is_small { Limits::SMALL } else { Limits::USUAL };
         const LATE: u64 = 1_000_000_000_000_000;
+        let (mut settings, mut tables) = (settings(setup), tables(limits));
+        let rules = if setup.has_rules { rules() } else { Vec::new() };
+        tables.set_rules(&rules, &mut settings).expect("a few rules");
         Self {
-            settings: settings(setup),
+            settings,
             limits,
-            tables: tables(setup, limits),
+            tables,
+            rules,
             history: History::default(),
             packet: Packet::default(),
             now: if setup.is_early { 0 } else { LATE },
@@ -89,6 +99,7 @@ impl Firewall {
         let witness = Witness {
             settings,
             limits: self.limits,
+            rules: &self.rules,
             before: &before,
             after: tables,
             frame,
@@ -99,11 +110,52 @@ impl Firewall {
         };
         match parsed {
             Ok(packet) => {
+                check_answers(frame, &packet);
                 reasons::check(&witness, &self.history, &packet);
                 growth::check(&witness, &self.history, &packet);
                 self.history.add(&witness, &packet);
             }
             Err(reason) => assert_eq!(decision.reason(), reason),
+        }
+    }
+}
+
+/// Builds what a frame is answered with in every way to reject it, and checks it by the RFCs.
+fn check_answers(frame: &[u8], packet: &Packet) {
+    let is_whole = packet.fragment == Fragment::Whole;
+    for rejection in Rejection::ALL {
+        for layer in [Layer::Xdp, Layer::Tc] {
+            let Some(answer) = answers::assemble(frame, packet, *rejection, layer) else {
+                continue;
+            };
+            assert!(is_whole && may_be_answered(packet), "an answer to {packet:?}");
+            let is_partial =
+                layer == Layer::Tc && answers::is_seeded(&frame[packet.network..packet.end]);
+            answers::check(frame, packet.network, &answer, is_partial);
+            assert_silence(&answer, packet.network);
+        }
+    }
+}
+
+/// Tells whether a packet is no answer itself.
+fn may_be_answered(packet: &Packet) -> bool {
+    match packet.protocol {
+        PROTOCOL_TCP => !packet.tcp.rst(),
+        PROTOCOL_ICMP => packet.icmp_type == 8,
+        PROTOCOL_ICMPV6 => packet.icmp_type == 128,
+        _ => true,
+    }
+}
+
+/// Checks that nobody answers an answer.
+fn assert_silence(answer: &[u8], network: usize) {
+    let link = if network == 0 { Link::Raw } else { Link::Ethernet };
+    let mut packet = Packet::default();
+    assert_eq!(wire::parse(answer, link, &mut packet), Ok(()), "an answer is sound");
+    for rejection in Rejection::ALL {
+        for layer in [Layer::Xdp, Layer::Tc] {
+            let again = answers::assemble(answer, &packet, *rejection, layer);
+            assert_eq!(again, None, "an answer to an answer");
         }
     }
 }
@@ -126,7 +178,7 @@ fn settings(setup: Setup) -> Settings {
     settings
 }
 
-fn tables(setup: Setup, limits: Limits) -> MemoryTables {
+fn tables(limits: Limits) -> MemoryTables {
     let Limits { flows, embryos, fragments, expectations, requests, transactions } = limits;
     let known = [(SERVER, role::SERVER), (CLIENT, role::CLIENT)];
     let roles = known.into_iter().flat_map(|(host, role)| networks(host).map(|n| (n, role)));
@@ -138,7 +190,6 @@ fn tables(setup: Setup, limits: Limits) -> MemoryTables {
         requests: MemoryTable::evicting(requests),
         transactions: MemoryTable::bounded(transactions),
         roles: roles.collect(),
-        rules: if setup.has_rules { rules() } else { Vec::new() },
         ..MemoryTables::default()
     }
 }
@@ -147,29 +198,27 @@ fn networks((v4, v6): Host) -> [Network; 2] {
     [IpAddr::from(v4), IpAddr::from(v6)].map(|ip| Network::new(Addr::from(ip), 128))
 }
 
-/// Lets syslog, echo and the stranger's SSH in, and keeps the stranger from everything else.
-fn rules() -> Vec<Rule> {
-    let [stranger, _] = networks(STRANGER);
+/// Lets syslog, echo and the stranger's SSH in, rejects FTP, and keeps the stranger from everything
+/// else.
+fn rules() -> Vec<RuleSpec> {
+    let stranger = || Places { within: networks(STRANGER).to_vec(), except: Vec::new() };
+    let rule = |action| RuleSpec::all(Way::In, Rule::new(action, 0));
+    let of = |number, icmp_type| Protocols::Only(vec![Protocol { number, icmp_type }]);
+    let port = |port| vec![PortRange { low: port, high: port }];
     vec![
-        Rule { port_low: 514, port_high: 514, ..rule(1, PROTOCOL_UDP) },
-        Rule { from: stranger, port_low: 22, port_high: 22, ..rule(2, PROTOCOL_TCP) },
-        Rule { icmp_type: 8, ..rule(3, PROTOCOL_ICMP) },
-        Rule { from: stranger, accept: 0, ..rule(4, 0) },
+        RuleSpec {
+            protocols: of(PROTOCOL_UDP, None),
+            destination_ports: port(514),
+            ..rule(Action::Accept)
+        },
+        RuleSpec {
+            sources: stranger(),
+            protocols: of(PROTOCOL_TCP, None),
+            destination_ports: port(22),
+            ..rule(Action::Accept)
+        },
+        RuleSpec { protocols: of(PROTOCOL_ICMP, Some(8)), ..rule(Action::Accept) },
+        RuleSpec { destination_ports: port(20), ..rule(Action::Reject) },
+        RuleSpec { sources: stranger(), ..rule(Action::Drop) },
     ]
-}
-
-fn rule(number: u16, protocol: u8) -> Rule {
-    Rule {
-        from: Network::ANY,
-        number,
-        port_low: 0,
-        port_high: u16::MAX,
-        source_port_low: 0,
-        source_port_high: u16::MAX,
-        protocol,
-        way: Way::In as u8,
-        icmp_type: ANY_TYPE,
-        accept: 1,
-        pad: 0,
-    }
 }

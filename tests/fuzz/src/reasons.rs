@@ -1,6 +1,6 @@
 //! Every decision's reason, held against the tables before it.
 
-use amanda_fw_common::rules::Way;
+use amanda_fw_common::rules::{Action, Way};
 use amanda_fw_common::verdict::Reason;
 use amanda_fw_common::wire::{self, Fragment, Icmp, PROTOCOL_ICMPV6, Packet};
 
@@ -25,8 +25,15 @@ fn holds(witness: &Witness, packet: &Packet, reason: Reason) -> bool {
         Reason::Related => is_about_flow(witness, packet),
         Reason::Expected => begins_flow(witness, packet) && witness.expectation(packet).is_some(),
         Reason::Control => begins_flow(witness, packet) && witness.may_ask(packet),
-        Reason::Rule => begins_flow(witness, packet) && witness.rule(packet) == Some(true),
-        Reason::RuleDrop => begins_flow(witness, packet) && witness.rule(packet) == Some(false),
+        Reason::Rule => {
+            begins_flow(witness, packet) && witness.rule(packet) == Some(Action::Accept)
+        }
+        Reason::RuleDrop => {
+            begins_flow(witness, packet) && witness.rule(packet) == Some(Action::Drop)
+        }
+        Reason::RuleReject => {
+            begins_flow(witness, packet) && witness.rule(packet) == Some(Action::Reject)
+        }
         Reason::PolicyAccept => has_policy && witness.accepts_by_policy(),
         Reason::PolicyDrop => has_policy && !witness.accepts_by_policy(),
         Reason::Fragment => is_later(packet) && witness.has_first(packet),
@@ -37,6 +44,8 @@ fn holds(witness: &Witness, packet: &Packet, reason: Reason) -> bool {
         Reason::Unsolicited => witness.way == Way::In && is_unsolicited(witness, packet),
         // The table of those who have proven nothing always makes room.
         Reason::FlowTableFull => false,
+        // No policy rejects here, no rule has a limit, and nothing is to be confirmed.
+        Reason::PolicyReject | Reason::RateLimited | Reason::Unconfirmed => false,
         Reason::NotIp
         | Reason::MalformedIp
         | Reason::MalformedTransport

@@ -8,7 +8,8 @@ use amanda_fw_common::expect::{Expectation, ExpectationKey};
 use amanda_fw_common::flow::{Flow, FlowKey};
 use amanda_fw_common::fragment::FragmentKey;
 use amanda_fw_common::memory::{MemoryTable, MemoryTables};
-use amanda_fw_common::rules::{Way, role};
+use amanda_fw_common::rules::{Action, Way, role};
+use amanda_fw_common::ruleset::RuleSpec;
 use amanda_fw_common::settings::Settings;
 use amanda_fw_common::tables::Tables;
 use amanda_fw_common::transaction::Inspection;
@@ -21,6 +22,7 @@ use crate::packet_path::Limits;
 pub(crate) struct Witness<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) limits: Limits,
+    pub(crate) rules: &'a [RuleSpec],
     pub(crate) before: &'a MemoryTables,
     pub(crate) after: &'a MemoryTables,
     pub(crate) frame: &'a [u8],
@@ -96,9 +98,10 @@ impl Witness<'_> {
     }
 
     /// Returns what the first rule that a packet fits does with it.
-    pub(crate) fn rule(&self, packet: &Packet) -> Option<bool> {
-        let mut rules = self.before.rules.iter();
-        rules.find(|rule| rule.matches(packet, self.way)).map(|rule| rule.accept == 1)
+    pub(crate) fn rule(&self, packet: &Packet) -> Option<Action> {
+        const INTERFACE: u32 = 2;
+        let rule = self.rules.iter().find(|rule| rule.matches(packet, self.way, INTERFACE))?;
+        Action::from_number(rule.rule.action)
     }
 
     /// Tells what the policy does with what nothing else decides.

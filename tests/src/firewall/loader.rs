@@ -40,6 +40,18 @@ impl<'a> Loader<'a> {
         fs::write(&self.config, config).context("write a firewall's config")
     }
 
+    /// Returns the file of the config.
+    #[must_use]
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// Starts a subcommand that is not told the config; dropped, it is killed.
+    pub fn start(&self, arguments: &[&str]) -> Result<Child> {
+        let mut command = self.namespace.enter_net_only(&self.program);
+        Child::spawn(command.arg("--bpffs").arg(&self.pins).args(arguments))
+    }
+
     /// Starts `amanda-fw attach`, and waits until it enforces; dropped, it is killed.
     pub fn attach(&self, arguments: &[&str]) -> Result<Child> {
         let mut command = self.namespace.enter_net_only(&self.program);
@@ -66,6 +78,14 @@ impl<'a> Loader<'a> {
         let mut command = self.namespace.enter_net_only("setpriv");
         command.args(["--bounding-set=-all", "--inh-caps=-all", "--"]).arg(&self.program);
         run(self.complete(&mut command).args(arguments), STATUS_TIMEOUT)
+    }
+
+    /// Writes a command line for a shell elsewhere in the namespace.
+    #[must_use]
+    pub fn command_line(&self, arguments: &str) -> String {
+        let [program, config, pins] =
+            [&self.program, &self.config, &self.pins].map(|p| p.display());
+        format!("'{program}' --config '{config}' --bpffs '{pins}' {arguments}")
     }
 
     /// Returns the directory of the pins.

@@ -225,7 +225,7 @@ fn a_connection_may_be_silent_for_days() {
     host.receives(&tcp(from, to, ACK), Reason::Established);
     host.wait(seconds(5 * DAY + 1));
     let before = host.clone();
-    host.tables.rules.clear();
+    host.clear_rules();
     host.receives(&tcp(from, to, ACK), Reason::PolicyDrop);
     host = before;
     host.sends(&tcp(to, from, ACK), Reason::PolicyAccept);
@@ -282,7 +282,7 @@ fn a_half_closed_connection_may_be_silent_for_days() {
 fn a_connection_ends_with_a_reset() {
     let (mut host, from, to) = with_connection();
     host.sends(&tcp(to, from, RST), Reason::Established);
-    host.tables.rules.clear();
+    host.clear_rules();
     host.wait(seconds(11));
     host.receives(&tcp(from, to, ACK), Reason::PolicyDrop);
 }
@@ -346,6 +346,7 @@ fn an_outgoing_policy_of_drop_lets_amanda_out() {
     let mut site = Site::new();
     for host in [&mut site.server, &mut site.client] {
         host.settings.accept_outgoing = 0;
+        host.set_policies();
     }
     let backup = Exchange::backup(601);
     backup.run(&mut site, "sendbackup", THREE_STREAMS);

@@ -159,6 +159,7 @@ fn outgoing_fragments_follow_the_policy() {
     host.sends(&first, Reason::PolicyAccept);
     host.sends(&later, Reason::Fragment);
     host.settings.accept_outgoing = 0;
+    host.set_policies();
     host.sends(&Packet { id: 8, ..later }, Reason::PolicyDrop);
 }
 

@@ -4,10 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use amanda_fw_common::addr::{Addr, Network};
+use amanda_fw_common::connect::PortRange;
 use amanda_fw_common::datapath::{self, Arrival, Decision};
 use amanda_fw_common::flow::{Flow, FlowKey};
 use amanda_fw_common::memory::MemoryTables;
-use amanda_fw_common::rules::{ANY_TYPE, Rule, Way, role};
+use amanda_fw_common::rules::{Action, Rule, Way, role};
+use amanda_fw_common::ruleset::{ANY_PORT, Protocol, Protocols, RuleSpec};
 use amanda_fw_common::settings::Settings;
 use amanda_fw_common::tables::Table;
 use amanda_fw_common::transaction::Inspection;
@@ -36,6 +38,7 @@ const START: Duration = Duration::from_secs(1_000_000);
 pub(crate) struct Host {
     pub(crate) settings: Settings,
     pub(crate) tables: MemoryTables,
+    rules: Vec<RuleSpec>,
     now: Duration,
 }
 
@@ -61,7 +64,8 @@ impl Host {
     /// Makes a host that lets in what Amanda needs between [`SERVER`] and [`CLIENT`], and no more.
     pub(crate) fn new() -> Self {
         let (settings, tables) = (Settings::default(), MemoryTables::default());
-        let mut host = Self { settings, tables, now: START };
+        let mut host = Self { settings, tables, rules: Vec::new(), now: START };
+        host.set_policies();
         for (address, role) in [
             (SERVER, role::SERVER),
             (SERVER_V6, role::SERVER),
@@ -83,21 +87,35 @@ impl Host {
         self.now += time;
     }
 
-    /// Lets new flows of a protocol in, to one port or to any.
+    /// Lets new flows of a protocol in (0 for any), to one port or to any.
     pub(crate) fn accept_in(&mut self, protocol: u8, port: Option<u16>) {
-        self.tables.rules.push(Rule {
-            from: Network::ANY,
-            number: u16::try_from(self.tables.rules.len()).expect("a few rules") + 1,
-            port_low: port.unwrap_or(0),
-            port_high: port.unwrap_or(u16::MAX),
-            source_port_low: 0,
-            source_port_high: u16::MAX,
-            protocol,
-            way: Way::In as u8,
-            icmp_type: ANY_TYPE,
-            accept: 1,
-            pad: 0,
+        let protocols = match protocol {
+            0 => Protocols::Any,
+            number => Protocols::Only(vec![Protocol { number, icmp_type: None }]),
+        };
+        let ports = port.map_or(ANY_PORT, |port| PortRange { low: port, high: port });
+        self.add_rule(RuleSpec {
+            protocols,
+            destination_ports: vec![ports],
+            ..RuleSpec::all(Way::In, Rule::new(Action::Accept, 0))
         });
+    }
+
+    /// Asks one rule more, after those before.
+    pub(crate) fn add_rule(&mut self, rule: RuleSpec) {
+        self.rules.push(rule);
+        self.set_policies();
+    }
+
+    /// Takes all rules out of force but for the policies.
+    pub(crate) fn clear_rules(&mut self) {
+        self.rules.clear();
+        self.set_policies();
+    }
+
+    /// Puts the rules in force, and the policies that the settings say.
+    pub(crate) fn set_policies(&mut self) {
+        self.tables.set_rules(&self.rules, &mut self.settings).expect("a few rules");
     }
 
     /// Shows the firewall a frame with an Ethernet header.

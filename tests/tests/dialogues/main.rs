@@ -10,4 +10,6 @@ mod headers;
 mod hex;
 mod host;
 mod properties;
+mod rejections;
+mod rulesets;
 mod vectors;

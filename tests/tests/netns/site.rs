@@ -1,14 +1,16 @@
 //! A host with a firewall, and its peer at the other end of a wire.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::process::Command;
 use std::time::Duration;
 
 use amanda_fw_tests::bench::Bench;
 use amanda_fw_tests::firewall::Firewall;
+use amanda_fw_tests::firewall::loader::Loader;
 use amanda_fw_tests::kernel;
 use amanda_fw_tests::netns::{Namespace, Port, connect};
-use amanda_fw_tests::{process, wait};
+use amanda_fw_tests::process::{self, Child};
+use amanda_fw_tests::wait;
 
 /// The host's interface, which is attached to, and the peer's.
 pub(crate) const INTERFACE: &str = "eth0";
@@ -64,6 +66,48 @@ impl Site {
         }
     }
 
+    /// Gives an end of the wire another address.
+    pub(crate) fn address(&self, namespace: &Namespace, address: &str) {
+        let mut ip = namespace.enter_net_only("ip");
+        ip.args(["address", "add", address, "dev", INTERFACE]);
+        // IPv4 has no duplicate address detection to leave out.
+        ip.args(address.contains(':').then_some("nodad"));
+        run(&mut ip);
+    }
+
+    /// Lets the host take packets of sources that it has no route to.
+    pub(crate) fn trust_sources(&self) {
+        for interface in ["all", INTERFACE] {
+            let path = format!("net/ipv4/conf/{interface}/rp_filter");
+            self.host.set_sysctl(&path, "0").expect("a sysctl can be set");
+        }
+    }
+
+    /// Returns an address that counts on the wire alone.
+    pub(crate) fn link_local(&self, address: &str, port: u16) -> SocketAddr {
+        // The first device of a namespace after loopback.
+        const INDEX: u32 = 2;
+        let address = address.parse().expect("an address of IPv6");
+        SocketAddr::V6(SocketAddrV6::new(address, port, 0, INDEX))
+    }
+
+    /// Joins the two by another wire.
+    pub(crate) fn second_wire(&self, interface: &str, host: &str, peer: &str) {
+        let (host, peer) = ([host], [peer]);
+        connect(
+            &Port { namespace: &self.host, interface, addresses: &host },
+            &Port { namespace: &self.peer, interface, addresses: &peer },
+        )
+        .expect("namespaces can be connected");
+    }
+
+    /// Attaches to several interfaces.
+    pub(crate) fn attached(&self, config: &str, interfaces: &[&str]) -> (Loader<'_>, Child) {
+        let loader = Loader::new(&self.bench, &self.host, config).expect("amanda-fw is there");
+        let child = loader.attach(interfaces).unwrap_or_else(|error| panic!("{error:?}"));
+        (loader, child)
+    }
+
     pub(crate) fn firewall(&self, config: &str) -> Firewall<'_> {
         let attached = Firewall::attach(&self.bench, &self.host, INTERFACE, config);
         attached.unwrap_or_else(|error| panic!("{error:?}"))
@@ -101,7 +145,7 @@ fn ping(from: &Namespace, address: &str, [count, patience]: [&str; 2]) -> bool {
     process::run(&mut ping, COMMAND).expect("ping can be run").is_success()
 }
 
-fn run(command: &mut Command) -> String {
+pub(crate) fn run(command: &mut Command) -> String {
     let finished = process::run(command, COMMAND).and_then(process::Finished::require_success);
     finished.expect("a short command succeeds").stdout
 }

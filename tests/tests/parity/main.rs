@@ -8,5 +8,7 @@ mod headers;
 mod limits;
 mod mutations;
 mod pair;
+mod rejections;
+mod rulesets;
 mod talk;
 mod vectors;

@@ -1,0 +1,21 @@
+//! `cargo xtask bench`: what rules cost, beside the peers.
+
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{build_ebpf, process, setup, workspace};
+
+/// Prepares the machine and becomes the benchmark.
+pub(crate) fn run() -> Result<ExitCode> {
+    if !process::is_root() {
+        bail!("the benchmark makes network namespaces and loads BPF programs: run it as root");
+    }
+    setup::install_missing()?;
+    build_ebpf::run()?;
+    process::run(process::host_crates("build").args(["--bins", "--release"]))?;
+    let bench = workspace::host_release().join("amanda-fw-bench");
+    let error = Command::new(&bench).current_dir(workspace::root()).exec();
+    Err(error).with_context(|| format!("start {}", bench.display()))
+}
