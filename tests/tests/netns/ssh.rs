@@ -103,6 +103,29 @@ fn force_attaches_over_ssh_with_a_warning() {
 
 #[test]
 #[ignore = "needs root: network namespaces and BPF"]
+fn a_reload_over_ssh_locks_nobody_out_unless_it_is_forced() {
+    let site = Site::new();
+    let (server, loader) = (server(&site, 22), loader(&site, &format!("{DENY}{SSH}")));
+    let _child = attach(&loader);
+    loader.write_config(DENY).expect("a config can be written");
+    let reload = |arguments: &str| {
+        let mut ssh = server.command(&site.peer, HOST[0], &loader.command_line(arguments));
+        process::run(&mut ssh, NOTICE).expect("ssh can be run").to_string()
+    };
+    let refused = reload("reload");
+    for words in ["exit status: 1", "the policy for incoming packets", "reload with --force"] {
+        assert!(refused.contains(words), "no {words:?} in: {refused}");
+    }
+    assert!(answers(&site, &server, HOST[0]), "the rules before are in force");
+    let forced = reload("reload --force");
+    for words in ["exit status: 0", "warning: this would lock you out", "reloaded "] {
+        assert!(forced.contains(words), "no {words:?} in: {forced}");
+    }
+    assert!(!answers(&site, &server, HOST[0]), "the rules are in force");
+}
+
+#[test]
+#[ignore = "needs root: network namespaces and BPF"]
 fn an_interface_that_the_session_does_not_come_by_is_attached() {
     check_attached(DENY, &format!("attach {ASIDE}"), true, &[]);
 }
