@@ -129,6 +129,8 @@ async fn enforce(
     devices: &[Device],
     pins: &PinDirectory,
 ) -> Result<End> {
+    // From here on a signal waits until there is something to take off.
+    let signals = Signals::watch()?;
     let lock = Lock::switch(&global.bpffs)?;
     let Meant { config, ruleset, host } = *meant;
     let (log_level, colors_errors) = (global.log_level(), global.colors_errors());
@@ -158,7 +160,7 @@ async fn enforce(
         terminal
             .print(&format!("`amanda-fw confirm` within {time:?}, or it is taken off again"))?;
     }
-    Watch::open(pins, global, terminal)?.run(receiver).await
+    Watch::open(pins, global, terminal)?.run(receiver, signals).await
 }
 
 /// Adopts what is open; with `--force` also goes on without.
@@ -202,10 +204,8 @@ impl<'a> Watch<'a> {
     }
 
     /// Passes decisions to the terminal, ages the tables, and reloads at a hangup.
-    async fn run(mut self, mut receiver: Receiver<Message>) -> Result<End> {
-        let mut interrupt = on_signal(SignalKind::interrupt())?;
-        let mut terminate = on_signal(SignalKind::terminate())?;
-        let mut hangup = on_signal(SignalKind::hangup())?;
+    async fn run(mut self, mut receiver: Receiver<Message>, signals: Signals) -> Result<End> {
+        let Signals { mut interrupt, mut terminate, mut hangup } = signals;
         let (mut sweep, mut look) = (every(SWEEP), every(LOOK));
         loop {
             tokio::select! {
@@ -327,6 +327,23 @@ impl<'a> Watch<'a> {
     fn interface(&mut self, index: u32) -> String {
         let name = || device::name_of(index).unwrap_or_else(|| format!("if{index}"));
         self.interfaces.entry(index).or_insert_with(name).clone()
+    }
+}
+
+/// The signals that end the loader, or make it reload.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn watch() -> Result<Self> {
+        Ok(Self {
+            interrupt: on_signal(SignalKind::interrupt())?,
+            terminate: on_signal(SignalKind::terminate())?,
+            hangup: on_signal(SignalKind::hangup())?,
+        })
     }
 }
 

@@ -6,10 +6,10 @@ use anyhow::{Context, Result, bail};
 
 use crate::bpffs::PinDirectory;
 use crate::cli::{Global, ReloadArgs};
-use crate::config::{self, Host};
+use crate::config::{self, Host, Ruleset};
 use crate::firewall::Placement;
 use crate::lock::Lock;
-use crate::maps::ruleset;
+use crate::maps::{self, ruleset};
 use crate::switch::Switch;
 use crate::view::View;
 use crate::{clock, device, ended, lockout, privileges};
@@ -78,7 +78,22 @@ pub(crate) async fn reload(
     let switch = Switch { pins, config, ruleset, host, log_level, colors_errors };
     let (_, placements) = switch.run(&[], None, || Ok(())).await?;
     let ended = ended::end_flows(pins, config, ruleset)?;
-    Ok(line(config.name(), &placements, ended))
+    let resized = if is_resized(pins, ruleset)? { RESIZED } else { "" };
+    Ok(format!("{}{resized}", line(config.name(), &placements, ended)))
+}
+
+/// What a reload cannot do.
+const RESIZED: &str = "\nwarning: [limits] has changed, and the tables keep their sizes until \
+                       `amanda-fw detach` and `attach`";
+
+/// Tells whether the tables have other sizes than the configuration wants.
+fn is_resized(pins: &PinDirectory, ruleset: &Ruleset) -> Result<bool> {
+    for (name, entries) in ruleset.sizes.by_map() {
+        if maps::capacity(&pins.maps(), name)? != entries {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn line(name: &str, placements: &[Placement], ended: usize) -> String {

@@ -244,3 +244,17 @@ fn check_generation(loader: &Loader<'_>, expected: u64) {
         .collect();
     assert_eq!(names, [expected.to_string().as_str()], "rulesets that are kept");
 }
+
+#[test]
+#[ignore = "needs root: network namespaces and BPF"]
+fn tables_keep_their_sizes_and_a_reload_says_so() {
+    let site = Site::new();
+    let loader = loader(&site, REFUSE);
+    let child = attach(&loader, &[INTERFACE]);
+    let warning = "warning: [limits] has changed";
+    let same = reload(&loader, &format!("{REFUSE}{}", rule("ssh", 22))).to_string();
+    assert!(!same.contains(warning), "{same}");
+    let other = reload(&loader, &format!("{REFUSE}\n[limits]\nflows = 1024\n")).to_string();
+    assert!(other.contains(warning), "{other}");
+    end(child);
+}
