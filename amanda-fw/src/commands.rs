@@ -9,3 +9,11 @@ pub(crate) mod import;
 pub(crate) mod list;
 pub(crate) mod reload;
 pub(crate) mod status;
+
+use anyhow::{Context, Result};
+use tokio::runtime::{Builder, Runtime};
+
+/// Starts what netlink and signals are waited for in.
+fn runtime() -> Result<Runtime> {
+    Builder::new_current_thread().enable_all().build().context("start the runtime")
+}

@@ -1,19 +1,21 @@
 //! Flows that a new ruleset no longer allows.
 
-use amanda_fw_common::addr::{Addr, Network};
 use amanda_fw_common::classifier::Classifier;
 use amanda_fw_common::flow::{Flow, FlowKey};
+use amanda_fw_common::memory::MemoryTables;
 use amanda_fw_common::rules::{Action, Query, Way, first_match, role};
+use amanda_fw_common::settings::Settings;
+use amanda_fw_common::tables::Tables;
 use amanda_fw_common::verdict::Reason;
 use amanda_fw_common::wire::{
     Icmp, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, Packet, TcpFlags,
 };
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
 use crate::bpffs::PinDirectory;
 use crate::config::{Config, Ruleset};
-use crate::device;
 use crate::maps::{self, FlowTable};
+use crate::{device, in_memory};
 
 /// Ends the flows that could not begin any more, if the configuration says so; returns how many.
 ///
@@ -23,13 +25,12 @@ pub(crate) fn end_flows(pins: &PinDirectory, config: &Config, ruleset: &Ruleset)
     if !config.policy.end_flows {
         return Ok(0);
     }
-    let specs: Vec<_> = ruleset.rules.iter().map(|entry| entry.spec.clone()).collect();
-    let classifier = Classifier::compile(&specs).map_err(|error| anyhow!("{error}"))?;
+    let (settings, tables) = in_memory::compile(ruleset)?;
     let mut ended = 0;
     let attached = pins.interfaces()?;
     let attached: Vec<u32> =
         attached.iter().filter_map(|(name, _)| device::index_of(name)).collect();
-    let allowed = Allowed { classifier: &classifier, ruleset, attached: &attached };
+    let allowed = Allowed { settings, tables, attached };
     // One that proves itself meanwhile goes from the first of them to the second.
     for name in [maps::EMBRYOS, maps::FLOWS] {
         let mut table = FlowTable::open(&pins.maps(), name)?;
@@ -45,32 +46,38 @@ pub(crate) fn end_flows(pins: &PinDirectory, config: &Config, ruleset: &Ruleset)
 }
 
 /// What may begin by a ruleset.
-struct Allowed<'a> {
-    classifier: &'a Classifier,
-    ruleset: &'a Ruleset,
-    attached: &'a [u32],
+struct Allowed {
+    settings: Settings,
+    tables: MemoryTables,
+    attached: Vec<u32>,
 }
 
-impl Allowed<'_> {
+impl Allowed {
     fn has(&self, key: &FlowKey, flow: &Flow) -> bool {
         let packet = first_packet(key, flow);
         match Reason::from_number(flow.reason) {
             // Established are those that were there before the firewall.
             Some(Reason::Rule | Reason::PolicyAccept | Reason::Established) => {
-                self.by_rules(&packet, flow) || is_control(&packet, self.ruleset)
+                self.by_rules(&packet, flow) || self.is_control(&packet)
             }
-            Some(Reason::Control) => is_control(&packet, self.ruleset),
+            Some(Reason::Control) => self.is_control(&packet),
             _ => true,
         }
     }
 
     /// Asks the rules for the flow's interface, or for each one where it has not been seen on any.
     fn by_rules(&self, packet: &Packet, flow: &Flow) -> bool {
-        let accepts = |interface| accepts(self.classifier, packet, flow.way(), interface);
+        let accepts = |interface| accepts(&self.tables.rules, packet, flow.way(), interface);
         match flow.interface {
             0 => self.attached.iter().any(|&interface| accepts(interface)),
             interface => accepts(interface),
         }
+    }
+
+    fn is_control(&self, packet: &Packet) -> bool {
+        let (source, destination) = (packet.source, packet.destination);
+        destination.port == self.settings.control_port
+            && role::may_control(self.tables.role(source.addr), self.tables.role(destination.addr))
     }
 }
 
@@ -94,18 +101,4 @@ fn accepts(classifier: &Classifier, packet: &Packet, way: Way, interface: u32) -
     let place = first_match(classifier, packet, &query);
     let rule = place.and_then(|place| classifier.rule(place));
     rule.is_some_and(|rule| rule.action == Action::Accept.number())
-}
-
-fn is_control(packet: &Packet, ruleset: &Ruleset) -> bool {
-    let (source, destination) = (packet.source, packet.destination);
-    destination.port == ruleset.settings.control_port
-        && role::may_control(
-            role_of(&ruleset.roles, source.addr),
-            role_of(&ruleset.roles, destination.addr),
-        )
-}
-
-fn role_of(roles: &[(Network, u8)], addr: Addr) -> u8 {
-    let fitting = roles.iter().filter(|(network, _)| network.contains(addr));
-    fitting.max_by_key(|(network, _)| network.prefix()).map_or(0, |&(_, role)| role)
 }

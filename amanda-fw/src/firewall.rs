@@ -20,7 +20,6 @@ use aya::programs::{
     LinkOrder, Program, ProgramError, ProgramInfo, SchedClassifier, TcAttachType, TestRun,
     TestRunOptions, Xdp, XdpMode,
 };
-use aya::sys::SyscallError;
 use aya::util::KernelVersion;
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 use restore::Saved;
@@ -383,17 +382,13 @@ fn attach_xdp_anew(
     loop {
         match program.attach_to_if_index(device.index, mode) {
             Err(ProgramError::SyscallError(error))
-                if is(&error, &[Errno::BUSY, Errno::EXIST]) && began.elapsed() < RELEASE =>
+                if maps::is(&error, &[Errno::BUSY, Errno::EXIST]) && began.elapsed() < RELEASE =>
             {
                 thread::sleep(PAUSE);
             }
             attached => return attached,
         }
     }
-}
-
-fn is(error: &SyscallError, errors: &[Errno]) -> bool {
-    errors.iter().any(|errno| error.io_error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 fn attach_tc(
@@ -437,7 +432,7 @@ fn attach_tcx(
 /// one that has come again under its name shows, is forgotten.
 fn live<T>(exchanged: Option<Result<T, ProgramError>>, pin: &Path) -> Result<Option<T>> {
     match exchanged {
-        Some(Err(ProgramError::SyscallError(error))) if is(&error, &[Errno::NOLINK]) => {
+        Some(Err(ProgramError::SyscallError(error))) if maps::is(&error, &[Errno::NOLINK]) => {
             fs::remove_file(pin).with_context(|| format!("remove {}", pin.display()))?;
             Ok(None)
         }

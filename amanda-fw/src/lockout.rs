@@ -8,16 +8,16 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use amanda_fw_common::addr::Endpoint;
-use amanda_fw_common::classifier::Classifier;
 use amanda_fw_common::datapath::{self, Arrival, Decision};
 use amanda_fw_common::memory::MemoryTables;
-use amanda_fw_common::rules::{Rule, Way};
-use amanda_fw_common::ruleset::RuleSpec;
+use amanda_fw_common::rules::Way;
+use amanda_fw_common::settings::Settings;
 use amanda_fw_common::verdict::{Reason, Verdict};
 use amanda_fw_common::wire::{Link, PROTOCOL_TCP, Packet, TcpFlags};
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
 use crate::config::{RuleEntry, Ruleset};
+use crate::in_memory;
 
 pub(crate) use session::SshSession;
 
@@ -42,9 +42,9 @@ pub(crate) async fn find(interfaces: &[u32], ruleset: &Ruleset) -> Result<Option
     };
     let mut entrances = entrance::of(session.local.ip()).await?;
     entrances.retain(|index| interfaces.contains(index));
-    let tables = tables(ruleset)?;
+    let (settings, tables) = in_memory::compile(ruleset)?;
     let decide =
-        |packet: &Packet, interface| decide(&mut tables.clone(), ruleset, packet, interface);
+        |packet: &Packet, interface| decide(&settings, &mut tables.clone(), packet, interface);
     Ok(rehearse(session, &entrances, &ruleset.rules, decide))
 }
 
@@ -76,30 +76,17 @@ fn opening(session: &SshSession) -> Packet {
 
 /// Decides an incoming packet that belongs to no flow, by the packet path itself.
 fn decide(
+    settings: &Settings,
     tables: &mut MemoryTables,
-    ruleset: &Ruleset,
     packet: &Packet,
     interface: u32,
 ) -> Decision {
-    let mut settings = ruleset.settings;
-    settings.rule_fields = tables.rules.fields;
     let arrival = Arrival { way: Way::In, link: Link::Ethernet, interface, now: 0 };
     let mut decision = Decision::new(Reason::PolicyDrop);
-    if !datapath::admit(packet, &arrival, &settings, tables, &mut decision) {
-        datapath::ask_rules(packet, &arrival, &settings, tables, &mut decision);
+    if !datapath::admit(packet, &arrival, settings, tables, &mut decision) {
+        datapath::ask_rules(packet, &arrival, settings, tables, &mut decision);
     }
     decision
-}
-
-/// Compiles the rules, each with its place, from 1, for its slot.
-pub(crate) fn tables(ruleset: &Ruleset) -> Result<MemoryTables> {
-    let with_slot = |(slot, entry): (u16, &RuleEntry)| {
-        let rule = Rule { slot, ..entry.spec.rule };
-        RuleSpec { rule, ..entry.spec.clone() }
-    };
-    let specs: Vec<RuleSpec> = (1..).zip(&ruleset.rules).map(with_slot).collect();
-    let rules = Classifier::compile(&specs).map_err(|error| anyhow!("{error}"))?;
-    Ok(MemoryTables { roles: ruleset.roles.clone(), rules, ..MemoryTables::default() })
 }
 
 impl LockOut {

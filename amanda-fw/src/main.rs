@@ -14,6 +14,7 @@ mod events;
 mod explain;
 mod firewall;
 mod import;
+mod in_memory;
 mod lock;
 mod lockout;
 mod maps;

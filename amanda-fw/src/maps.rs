@@ -160,11 +160,11 @@ impl<K: Pod, V: Pod, const KEY: usize, const VALUE: usize> Table<K, V, KEY, VALU
         let value = bytemuck::pod_read_unaligned::<[u8; VALUE]>(bytemuck::bytes_of(value));
         match self.map.insert(key, value, BPF_NOEXIST) {
             Ok(()) => Ok(Insertion::New),
-            Err(MapError::SyscallError(error)) if is(&error, Errno::EXIST) => Ok(Insertion::Known),
+            Err(MapError::SyscallError(error)) if is(&error, &[Errno::EXIST]) => {
+                Ok(Insertion::Known)
+            }
             // A hash map says the first, one that pushes old entries out the second.
-            Err(MapError::SyscallError(error))
-                if is(&error, Errno::TOOBIG) || is(&error, Errno::NOMEM) =>
-            {
+            Err(MapError::SyscallError(error)) if is(&error, &[Errno::TOOBIG, Errno::NOMEM]) => {
                 Ok(Insertion::Full)
             }
             Err(error) => Err(error).context("insert an entry"),
@@ -199,8 +199,9 @@ pub(crate) enum Insertion {
     Full,
 }
 
-fn is(error: &SyscallError, errno: Errno) -> bool {
-    error.io_error.raw_os_error() == Some(errno.raw_os_error())
+/// Tells whether a system call has failed with one of some errors.
+pub(crate) fn is(error: &SyscallError, errors: &[Errno]) -> bool {
+    errors.iter().any(|errno| error.io_error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 /// Sums the counters over all CPUs.

@@ -21,7 +21,7 @@ use amanda_fw_common::{
 };
 use anyhow::{Context, Result, bail, ensure};
 use aya::{
-    Ebpf, EbpfLoader, TestRun, TestRunOptions,
+    Ebpf, EbpfLoader, TestRun, TestRunOptions, TestRunResult,
     maps::{self, Array, LpmTrie, MapData, PerCpuArray, lpm_trie::Key},
     programs::{Program, ProgramError, ProgramInfo, SchedClassifier, TcAttachType},
     util::KernelVersion,
@@ -259,15 +259,7 @@ impl Kernel {
             ..TestRunOptions::default()
         };
         let name = hook.program();
-        let program = self.ebpf.program(name).with_context(|| format!("find program {name}"))?;
-        let ran = if let Program::Xdp(xdp) = program {
-            xdp.test_run(options)
-        } else if let Program::SchedClassifier(classifier) = program {
-            classifier.test_run(options)
-        } else {
-            Err(ProgramError::UnexpectedProgramType)
-        };
-        let result = match ran {
+        let result = match self.test_run(name, options)? {
             Err(ProgramError::SyscallError(error))
                 if error.io_error.raw_os_error() == Some(REFUSED) =>
             {
@@ -279,20 +271,29 @@ impl Kernel {
         Ok(Some(Answer { verdict: hook.verdict(result.return_value)?, bytes }))
     }
 
+    /// Runs a program; what the kernel says of the run is inside.
+    fn test_run(
+        &self,
+        name: &str,
+        options: TestRunOptions<'_>,
+    ) -> Result<Result<TestRunResult, ProgramError>> {
+        let program = self.ebpf.program(name).with_context(|| format!("find program {name}"))?;
+        Ok(if let Program::Xdp(xdp) = program {
+            xdp.test_run(options)
+        } else if let Program::SchedClassifier(classifier) = program {
+            classifier.test_run(options)
+        } else {
+            Err(ProgramError::UnexpectedProgramType)
+        })
+    }
+
     /// Returns what a hook's program takes for a frame, the mean of many runs.
     pub fn time(&self, hook: Hook, frame: &[u8]) -> Result<Duration> {
         const REPEAT: u32 = 500_000;
         let options =
             TestRunOptions { data_in: Some(frame), repeat: REPEAT, ..TestRunOptions::default() };
         let name = hook.program();
-        let program = self.ebpf.program(name).with_context(|| format!("find program {name}"))?;
-        let ran = if let Program::Xdp(xdp) = program {
-            xdp.test_run(options)
-        } else if let Program::SchedClassifier(classifier) = program {
-            classifier.test_run(options)
-        } else {
-            Err(ProgramError::UnexpectedProgramType)
-        };
+        let ran = self.test_run(name, options)?;
         Ok(ran.with_context(|| format!("run {name} again and again"))?.duration)
     }
 

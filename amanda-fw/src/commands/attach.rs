@@ -53,10 +53,7 @@ pub(crate) fn run(args: &AttachArgs, global: &Global) -> Result<()> {
     privileges::check_btf()?;
     privileges::raise_memlock();
     let _lock = Lock::take(&global.bpffs)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("start the runtime")?;
+    let runtime = super::runtime()?;
     ruleset.settings.confirm_by = args.confirm.map_or(0, |time| {
         clock::monotonic().saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
     });

@@ -82,9 +82,6 @@ fn device(view: &View, name: Option<&str>) -> Result<Device> {
         (None, [only]) => only,
         (None, names) => bail!("say which of {} with --in or --out", names.join(", ")),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("start the runtime")?;
+    let runtime = super::runtime()?;
     runtime.block_on(device::find(name))
 }

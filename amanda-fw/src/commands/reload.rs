@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::bpffs::PinDirectory;
 use crate::cli::{Global, ReloadArgs};
@@ -17,10 +17,7 @@ use crate::{clock, device, ended, lockout, privileges};
 /// Runs the command.
 pub(crate) fn run(args: &ReloadArgs, global: &Global) -> Result<()> {
     let view = View::open(global)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("start the runtime")?;
+    let runtime = super::runtime()?;
     privileges::raise_memlock();
     let named = global.config.as_deref();
     let guard = if args.force { Guard::Warns } else { Guard::Refuses };

@@ -47,9 +47,9 @@ fn lock_out(name: &str, text: &str, port: u16) -> Option<LockOut> {
         local: SocketAddr::new("198.51.100.1".parse().expect("an address"), port),
     };
     let ruleset = ruleset(name, text);
-    let tables = tables(&ruleset).expect("tables");
+    let (settings, tables) = in_memory::compile(&ruleset).expect("tables");
     rehearse(session, &[2], &ruleset.rules, |packet, index| {
-        decide(&mut tables.clone(), &ruleset, packet, index)
+        decide(&settings, &mut tables.clone(), packet, index)
     })
 }
 
