@@ -244,7 +244,9 @@ impl Answer {
         let [quoted_v4, quoted_v6] = copied.sums;
         let quotation = match (is_partial, is_v4) {
             // What the device completes is then the inverse of its seed, whatever it holds now.
-            (true, _) => copied.sum(Sum::ZERO, 0..IP / WORD).number(!seed(packet)),
+            (true, _) => {
+                copied.sum(Sum::ZERO, 0..IP / WORD).number(!packet.pseudo_header().folded())
+            }
             (false, true) => quoted_v4,
             (false, false) => quoted_v6,
         };
@@ -361,14 +363,6 @@ fn icmpv6_code(rejection: Rejection) -> [u8; 2] {
     }
 }
 
-/// Returns the sum that stands for a transport checksum that the device completes.
-#[inline(always)]
-fn seed(packet: &Packet) -> u16 {
-    let length = packet.end.wrapping_sub(packet.transport) as u16;
-    let (a, b) = (packet.source.addr, packet.destination.addr);
-    Sum::default().pseudo_header(a, b, packet.protocol, length).folded()
-}
-
 /// Tells whether a transport checksum is left to the device, by what it holds.
 #[inline(always)]
 fn is_partial<const IP: usize>(copied: &Copied, packet: &Packet) -> bool {
@@ -384,7 +378,7 @@ fn is_partial<const IP: usize>(copied: &Copied, packet: &Packet) -> bool {
         }
         _ => return false,
     };
-    u16::from_be_bytes([high, low]) == seed(packet)
+    u16::from_be_bytes([high, low]) == packet.pseudo_header().folded()
 }
 
 #[inline(always)]

@@ -36,6 +36,16 @@ impl Sum {
         Self(self.0.wrapping_add(number as u64))
     }
 
+    /// Adds words of eight bytes as they lie in memory.
+    #[inline(always)]
+    #[must_use]
+    pub fn words(self, words: &[u64]) -> Self {
+        let halves =
+            |sum: u64, word: &u64| sum.wrapping_add(word >> 32).wrapping_add(word & 0xffff_ffff);
+        // A sum of numbers in the machine's order has its bytes in that order (RFC 1071, 2 B).
+        self.number(u16::from_be(Self(words.iter().fold(0, halves)).folded()))
+    }
+
     /// Adds a pseudo-header (RFC 9293, 3.1; RFC 8200, 8.1).
     #[inline(always)]
     #[must_use]
@@ -50,6 +60,13 @@ impl Sum {
         let half =
             |sum: u64, word: u64| sum.wrapping_add(word >> 32).wrapping_add(word & 0xffff_ffff);
         Self(half(half(self.0, a), b))
+    }
+
+    /// Returns by how much it is more than another, in 16 bits.
+    #[inline(always)]
+    #[must_use]
+    pub const fn minus(self, other: Self) -> u16 {
+        Self(self.folded() as u64).number(other.checksum()).folded()
     }
 
     /// Returns the sum in 16 bits.
@@ -88,6 +105,16 @@ mod tests {
         check(&[[0x00, 0x01, 0xf2, 0x03], [0xf4, 0xf5, 0xf6, 0xf7]], 0xddf2);
         check(&[], 0);
         check(&[[0xff; 4]; 9], 0xffff);
+    }
+
+    #[test]
+    fn words_of_eight_bytes_add_up_to_what_their_halves_do() {
+        let bytes = *b"CONNECT DATA 50002 MESG ";
+        let (halves, _) = bytes.as_chunks::<4>();
+        let sum = halves.iter().fold(Sum::ZERO, |sum, &half| sum.word(half));
+        let words: [u64; 3] = bytemuck::cast(bytes);
+        assert_eq!(Sum::ZERO.words(&words).folded(), sum.folded());
+        assert_eq!(Sum::ZERO.words(&[]), Sum::ZERO);
     }
 
     #[test]

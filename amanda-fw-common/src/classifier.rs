@@ -11,7 +11,7 @@ use crate::addr::{Addr, Network};
 use crate::connect::PortRange;
 use crate::rules::{
     Action, BLOCK, BLOCKS, Block, CLASS_ALL, CLASS_DECIDING, CLASS_LOGGING, INNER, MAX_PLACES,
-    NODE, NODE_SHIFTS, Node, Rule, RuleTables, State, Vector, Way, destination_index,
+    NODE, NODE_SHIFTS, Node, OUTPUT_BIT, Rule, RuleTables, State, Vector, Way, destination_index,
     destination_port_index, field, kind_index, source_index, source_port_index,
 };
 use crate::ruleset::{ANY_PORT, Interfaces, Places, RuleSpec};
@@ -39,7 +39,8 @@ pub struct Classifier {
     pub vectors: Vec<Vector>,
     /// Classes of values that are small numbers.
     pub blocks: Vec<Block>,
-    /// Classes of interfaces; index 0 stands for those that no rule names.
+    /// Classes of interfaces, and with [`OUTPUT_BIT`] of those that packets leave by; index 0 stands
+    /// for those that no rule names.
     pub interfaces: BTreeMap<u32, u32>,
     /// Nodes for the second halves of IPv4 addresses.
     pub nodes: Vec<Node>,
@@ -74,7 +75,8 @@ impl Classifier {
             return Err(TooManyRules { rules: specs.len() });
         }
         let mut classes = Classes::new(specs);
-        let interfaces = interfaces(specs, &mut classes);
+        let mut interfaces = interfaces(specs, |spec| &spec.interfaces, 0, &mut classes);
+        interfaces.extend(self::interfaces(specs, |spec| &spec.outputs, OUTPUT_BIT, &mut classes));
         let places = |side: fn(&RuleSpec) -> &Places| specs.iter().map(side).collect::<Vec<_>>();
         let sources = networks(&places(|spec| &spec.sources), &mut classes);
         let destinations = networks(&places(|spec| &spec.destinations), &mut classes);
@@ -109,7 +111,8 @@ impl RuleTables for Classifier {
     }
 
     fn interface_class(&self, interface: u32) -> u32 {
-        let class = self.interfaces.get(&interface).or_else(|| self.interfaces.get(&0));
+        let unnamed = interface & OUTPUT_BIT;
+        let class = self.interfaces.get(&interface).or_else(|| self.interfaces.get(&unnamed));
         class.copied().unwrap_or(CLASS_ALL)
     }
 
@@ -184,6 +187,7 @@ fn vector(specs: &[RuleSpec], fits: impl Fn(&RuleSpec) -> bool) -> Vector {
 fn fields(specs: &[RuleSpec]) -> u32 {
     let any = |bit, looks: fn(&RuleSpec) -> bool| if specs.iter().any(looks) { bit } else { 0 };
     any(field::INTERFACE, |spec| spec.interfaces != Interfaces::Any)
+        | any(field::OUTPUT, |spec| spec.outputs != Interfaces::Any)
         | any(field::SOURCE, |spec| !spec.sources.is_any())
         | any(field::DESTINATION, |spec| !spec.destinations.is_any())
         | any(field::SOURCE_PORT, |spec| spec.source_ports != [ANY_PORT])
@@ -191,12 +195,17 @@ fn fields(specs: &[RuleSpec]) -> u32 {
         | any(field::LOGGING, |spec| spec.rule.action == Action::Log.number())
 }
 
-fn interfaces(specs: &[RuleSpec], classes: &mut Classes) -> BTreeMap<u32, u32> {
-    let named = specs.iter().flat_map(|spec| spec.interfaces.named());
+fn interfaces(
+    specs: &[RuleSpec],
+    side: fn(&RuleSpec) -> &Interfaces,
+    bit: u32,
+    classes: &mut Classes,
+) -> BTreeMap<u32, u32> {
+    let named = specs.iter().flat_map(|spec| side(spec).named());
     let indexes: Vec<u32> = named.copied().chain([0]).collect();
     let class = |&index: &u32| {
-        let fitting = vector(specs, |spec| spec.interfaces.contains(index));
-        (index, classes.class(&fitting))
+        let fitting = vector(specs, |spec| side(spec).contains(index));
+        (index | bit, classes.class(&fitting))
     };
     indexes.iter().map(class).collect()
 }
@@ -452,9 +461,9 @@ fn every_kind() -> impl Iterator<Item = (Way, State, u8, u8)> {
             (0..=last).map(move |icmp_type| (way, state, number, icmp_type))
         })
     };
-    [Way::In, Way::Out]
-        .into_iter()
-        .flat_map(move |way| State::ALL.iter().flat_map(move |&state| of_state(way, state)))
+    Way::ALL
+        .iter()
+        .flat_map(move |&way| State::ALL.iter().flat_map(move |&state| of_state(way, state)))
 }
 
 #[cfg(test)]
@@ -491,11 +500,11 @@ mod tests {
     /// Checks that tables and naive matching find the same place for a packet.
     fn check(specs: &[RuleSpec], packet: &Packet, expected: Option<u32>) {
         let tables = Classifier::compile(specs).expect("room");
-        let query = Query::deciding(packet, Way::In, 3, tables.fields);
+        let query = Query::deciding(packet, Way::In, 3, 0, tables.fields);
         assert_eq!(first_match(&tables, packet, &query), expected);
-        let naive = specs
-            .iter()
-            .position(|s| s.rule.action != Action::Log.number() && s.matches(packet, Way::In, 3));
+        let naive = specs.iter().position(|s| {
+            s.rule.action != Action::Log.number() && s.matches(packet, Way::In, 3, 0)
+        });
         assert_eq!(naive.map(|place| place as u32), expected);
     }
 

@@ -109,14 +109,15 @@ pub struct Announced {
     pub port: u16,
     /// The stream's number, 0 where there is none.
     pub stream: u8,
-    pad: u8,
+    /// Offset of the port's digits in the text, in bytes.
+    pub at: u8,
 }
 
 /// The streams of one line, in its order.
 pub type Line = [Announced; MAX_STREAMS];
 
 numbered! {
-    /// Why a CONNECT line opens nothing.
+    /// Why an answer opens nothing.
     pub enum Refusal: u8 {
         /// The service of the transaction has no streams.
         Service = 1 "service-without-streams",
@@ -127,6 +128,10 @@ numbered! {
         /// A number is neither a port in the configured range nor an id of a multiplexed stream, or
         /// two streams have one port, or the first stream has none.
         Port = 4 "connect-port",
+        /// The UDP checksum is wrong, so that the host drops the datagram.
+        Checksum = 5 "udp-checksum",
+        /// The two hosts have too many transactions open.
+        Crowd = 6 "too-many-open",
     }
 }
 
@@ -145,10 +150,22 @@ impl PortRange {
     pub const fn contains(self, port: u16) -> bool {
         self.low <= port && port <= self.high
     }
+
+    /// Returns the ports of as many digits as one has.
+    #[inline(always)]
+    pub const fn of_digits(port: u16) -> Self {
+        match port {
+            10_000.. => Self { low: 10_000, high: u16::MAX },
+            1_000.. => Self { low: 1_000, high: 9_999 },
+            100.. => Self { low: 100, high: 999 },
+            10.. => Self { low: 10, high: 99 },
+            _ => Self { low: 0, high: 9 },
+        }
+    }
 }
 
 /// Amanda's own TCP ports, which no stream ever has (10080 amanda to 10083 amidxtape).
-const OWN_PORTS: PortRange = PortRange { low: 10080, high: 10083 };
+pub(crate) const OWN_PORTS: PortRange = PortRange { low: 10080, high: 10083 };
 
 /// Ids of streams that share the first stream's connection (bsdudp-security.c counts down from
 /// 500000).
@@ -183,7 +200,7 @@ pub fn parse(text: &Text, body: usize, range: PortRange, line: &mut Line) -> Res
             b'\n' => false,
             _ => return Err(Refusal::Syntax),
         };
-        *announced = Announced { port: port(number, index == 0, range)?, stream, pad: 0 };
+        *announced = Announced { port: port(number, index == 0, range)?, stream, at: next as u8 };
         at = end.wrapping_add(1);
     }
     if open || at.wrapping_sub(body) > MAX_LINE {
@@ -206,7 +223,7 @@ fn fits_together(line: &Line) -> bool {
 
 /// Returns the TCP port of a number, 0 where the number says that there is no connection.
 #[inline(always)]
-fn port(number: Token, first: bool, range: PortRange) -> Result<u16, Refusal> {
+pub(crate) fn port(number: Token, first: bool, range: PortRange) -> Result<u16, Refusal> {
     if number == Token::of("-1") {
         return Ok(0);
     }

@@ -3,8 +3,9 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::addr::{Addr, Endpoint};
-use crate::datapath::{Arrival, Decision};
+use crate::datapath::Decision;
 use crate::numbered::numbered;
+use crate::rules::Way;
 use crate::transaction::Inspection;
 use crate::wire::Packet;
 
@@ -13,7 +14,7 @@ numbered! {
     pub enum EventKind: u8 {
         /// A packet was decided that opened a flow or was dropped.
         Decision = 1 "decision",
-        /// A datagram of a control flow was read.
+        /// A datagram of a control flow was read, or a server's announcement to amoldrecover.
         Amanda = 2 "amanda",
         /// A stream of a transaction ended.
         Closed = 3 "closed",
@@ -72,9 +73,10 @@ pub struct Event {
     pub icmp_type: u8,
     /// Offset of the IP header in the frame, in bytes.
     pub network: u16,
-    /// Offset of what follows the transport header of a UDP datagram in the frame, in bytes.
+    /// Offset of what follows the header of a segment or a UDP datagram in the frame, in bytes.
     pub payload: u16,
-    pad: [u8; 4],
+    /// Index of the interface that a forwarded packet leaves by, else 0.
+    pub output: u32,
     /// What the datagram of a control flow was found to be.
     pub amanda: Inspection,
 }
@@ -98,19 +100,25 @@ impl Event {
 
     /// Writes what was decided about a packet, and leaves the inspection as it is.
     #[inline(always)]
-    pub fn record(&mut self, decision: &Decision, packet: &Packet, arrival: &Arrival) {
-        self.time = arrival.now;
+    pub fn record(
+        &mut self,
+        decision: &Decision,
+        packet: &Packet,
+        (way, interface, output): (Way, u32, u32),
+        now: u64,
+    ) {
+        self.time = now;
         self.transaction = decision.transaction;
         self.source = packet.source.addr;
         self.destination = packet.destination.addr;
-        self.interface = arrival.interface;
+        (self.interface, self.output) = (interface, output);
         self.source_port = packet.source.port;
         self.destination_port = packet.destination.port;
         self.rule = decision.rule;
         self.log = decision.log;
         self.network = packet.network as u16;
         self.kind = kind(decision).number();
-        self.way = arrival.way as u8;
+        self.way = way as u8;
         self.reason = decision.reason_number();
         self.protocol = packet.protocol;
         self.state = decision.state;
@@ -123,7 +131,7 @@ impl Event {
 
 #[inline(always)]
 fn kind(decision: &Decision) -> EventKind {
-    match (decision.is_control(), decision.is_closed()) {
+    match (decision.is_inspected(), decision.is_closed()) {
         (true, _) => EventKind::Amanda,
         (false, true) => EventKind::Closed,
         (false, false) => EventKind::Decision,

@@ -3,6 +3,8 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::addr::Addr;
+use crate::auth::PRIVILEGED;
+use crate::nat::Mapped;
 
 /// Whom an expectation lets through, to which port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Pod, Zeroable)]
@@ -10,7 +12,7 @@ use crate::addr::Addr;
 pub struct ExpectationKey {
     /// Who sent the request, and will open the connection.
     pub initiator: Addr,
-    /// Who announced the port, and listens on it.
+    /// Who announced the port, and listens on it; the address that the initiator knows.
     pub responder: Addr,
     /// The announced TCP port.
     pub port: u16,
@@ -22,6 +24,13 @@ impl ExpectationKey {
     #[inline(always)]
     pub const fn new(initiator: Addr, responder: Addr, port: u16) -> Self {
         Self { initiator, responder, port, pad: [0; 3] }
+    }
+
+    /// Makes the key of another port.
+    #[inline(always)]
+    #[must_use]
+    pub const fn with_port(self, port: u16) -> Self {
+        Self { port, ..self }
     }
 }
 
@@ -37,14 +46,30 @@ pub struct Expectation {
     pub stream: u8,
     /// Place of the stream in the reply's line.
     pub slot: u8,
-    pad: [u8; 6],
+    /// 1 where the connection comes from a privileged port, 0 where from any other.
+    privileged: u8,
+    pad: [u8; 5],
+    /// The endpoint that listens, where the initiator knows it by another one.
+    pub to: Mapped,
 }
 
 impl Expectation {
     /// Makes an expectation.
     #[inline(always)]
-    pub const fn new(transaction: u64, expires: u64, stream: u8, slot: u8) -> Self {
-        Self { transaction, expires, stream, slot, pad: [0; 6] }
+    pub const fn new(transaction: u64, expires: u64, stream: u8, slot: u8, to: Mapped) -> Self {
+        Self { transaction, expires, stream, slot, privileged: 0, pad: [0; 5], to }
+    }
+
+    /// Makes it one for connections from privileged ports, or for those from others.
+    #[inline(always)]
+    pub const fn with_privileged(self, privileged: bool) -> Self {
+        Self { privileged: privileged as u8, ..self }
+    }
+
+    /// Tells whether a connection from a port is the one that is expected.
+    #[inline(always)]
+    pub const fn fits(&self, source_port: u16) -> bool {
+        (source_port <= PRIVILEGED.high) == (self.privileged == 1)
     }
 
     /// Tells whether the time is over.

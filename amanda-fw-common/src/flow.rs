@@ -3,6 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::addr::{Addr, Endpoint};
+use crate::nat::Mapped;
 use crate::numbered::numbered;
 use crate::rules::Way;
 use crate::settings::Timeouts;
@@ -118,6 +119,12 @@ const FIN_ORIGINAL: u8 = 4;
 const FIN_REPLY: u8 = 8;
 /// The flow's first packet went out.
 const OUTGOING: u8 = 16;
+/// The flow is a connection to a tape server, which will announce a port on it.
+const TAPE: u8 = 32;
+/// The flow goes through the host.
+const FORWARDED: u8 = 64;
+/// Whether its source is translated has been decided.
+const ROUTED: u8 = 128;
 
 /// What is remembered of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Pod, Zeroable)]
@@ -133,7 +140,7 @@ pub struct Flow {
     pub bytes_original: u64,
     /// Bytes towards the originator, counted for streams alone.
     pub bytes_reply: u64,
-    /// Index of the interface that the first packet crossed.
+    /// Index of the interface that the first packet crossed; of a forwarded flow, came by.
     pub interface: u32,
     /// Slot of the rule that let the flow in, else 0.
     pub rule: u16,
@@ -146,8 +153,12 @@ pub struct Flow {
     /// Number of the reason that let the flow in.
     pub reason: u8,
     pad: u8,
-    // A word of its own: bytes before it would be cleared together with it, unaligned.
-    pad_word: u32,
+    /// Index of the interface that the first packet of a forwarded flow left by, else 0.
+    pub output: u32,
+    /// What the originator is known as to the other side, if that is translated.
+    pub source: Mapped,
+    /// What the other side is known as to the originator, if that is translated.
+    pub destination: Mapped,
 }
 
 /// What a packet did to its flow.
@@ -167,13 +178,41 @@ impl Flow {
     pub fn begin(forward: bool, way: Way, control: bool, now: u64) -> Self {
         let flags = if forward { FROM_A } else { 0 }
             | if control { CONTROL } else { 0 }
-            | if way == Way::Out { OUTGOING } else { 0 };
+            | match way {
+                Way::Out => OUTGOING,
+                Way::Forward => FORWARDED,
+                Way::In | Way::Prerouting | Way::Postrouting => 0,
+            };
         Self { seen: now, started: now, flags, ..Self::default() }
     }
 
     /// Returns which way the first packet went.
+    #[inline(always)]
     pub fn way(&self) -> Way {
-        if self.flags & OUTGOING == 0 { Way::In } else { Way::Out }
+        match self.flags & (OUTGOING | FORWARDED) {
+            0 => Way::In,
+            OUTGOING => Way::Out,
+            _ => Way::Forward,
+        }
+    }
+
+    /// Tells whether the flow goes through the host.
+    #[inline(always)]
+    pub fn is_forwarded(&self) -> bool {
+        self.flags & FORWARDED != 0
+    }
+
+    /// Tells whether it is decided what its source is translated to, if anything.
+    #[inline(always)]
+    pub fn is_routed(&self) -> bool {
+        self.flags & ROUTED != 0
+    }
+
+    /// Notes what its source is translated to, if anything.
+    #[inline(always)]
+    pub fn route(&mut self, source: Mapped) {
+        self.source = source;
+        self.flags |= ROUTED;
     }
 
     /// Tells which end a packet comes from.
@@ -187,10 +226,27 @@ impl Flow {
         self.flags & FROM_A != 0
     }
 
+    /// Returns the originator and the other end.
+    pub fn ends(&self, key: &FlowKey) -> (Endpoint, Endpoint) {
+        if self.is_from_a() { (key.a(), key.b()) } else { (key.b(), key.a()) }
+    }
+
     /// Tells whether the flow is a control flow of Amanda.
     #[inline(always)]
     pub fn is_control(&self) -> bool {
         self.flags & CONTROL != 0
+    }
+
+    /// Makes the flow a connection to a tape server, which will announce a port on it.
+    #[inline(always)]
+    pub fn set_tape(&mut self) {
+        self.flags |= TAPE;
+    }
+
+    /// Tells whether the flow is a connection to a tape server.
+    #[inline(always)]
+    pub fn is_tape(&self) -> bool {
+        self.flags & TAPE != 0
     }
 
     /// Returns the state's number.

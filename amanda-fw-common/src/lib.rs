@@ -21,7 +21,9 @@ mod numbered;
 
 pub mod addr;
 pub mod answer;
+pub mod auth;
 pub mod checksum;
+pub mod classic;
 #[cfg(any(test, feature = "memory"))]
 pub mod classifier;
 pub mod connect;
@@ -36,6 +38,8 @@ pub mod label;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;
 pub mod message;
+pub mod nat;
+pub mod pair;
 pub mod rules;
 #[cfg(any(test, feature = "memory"))]
 pub mod ruleset;

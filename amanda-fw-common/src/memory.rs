@@ -8,14 +8,17 @@ use std::vec::Vec;
 
 use crate::addr::{Addr, Network};
 use crate::classifier::{Classifier, TooManyRules};
+use crate::connect::PortRange;
 use crate::expect::{Expectation, ExpectationKey};
 use crate::flow::{Flow, FlowKey};
-use crate::fragment::{FragmentKey, Fragments};
+use crate::fragment::{FragmentKey, Fragments, Waiting};
+use crate::nat::{self, AliasKey, Binding, BindingKey, Crossing, Mapped, Translation};
+use crate::pair::{Pair, PairKey};
 use crate::rules::{self, Action, Buckets, Query, Rule, SourceKey, Way};
 use crate::ruleset::RuleSpec;
 use crate::settings::Settings;
-use crate::tables::{Full, Table, Tables};
-use crate::transaction::Transaction;
+use crate::tables::{Full, Router, Table, Tables};
+use crate::transaction::{self, Transaction};
 use crate::verdict::{COUNTERS, Count, Counter};
 use crate::wire::Packet;
 
@@ -79,6 +82,10 @@ impl<K: Copy + Eq + Hash, V: Copy> Table<K, V> for MemoryTable<K, V> {
         Ok(())
     }
 
+    fn claim(&mut self, key: &K, value: &V) -> bool {
+        !self.entries.contains_key(key) && self.insert(key, value).is_ok()
+    }
+
     fn remove(&mut self, key: &K) -> bool {
         self.order.retain(|k| k != key);
         self.entries.remove(key).is_some()
@@ -100,6 +107,8 @@ pub struct MemoryTables {
     pub requests: MemoryTable<u64, Transaction>,
     /// The transactions.
     pub transactions: MemoryTable<u64, Transaction>,
+    /// What pairs of hosts have open.
+    pub pairs: MemoryTable<PairKey, Pair>,
     /// What networks are to Amanda; the longest prefix decides.
     pub roles: Vec<(Network, u8)>,
     /// The rules.
@@ -112,6 +121,18 @@ pub struct MemoryTables {
     pub rule_counts: HashMap<u16, Count>,
     /// Packets and occurrences, by number.
     pub counters: [u64; COUNTERS as usize],
+    /// Datagrams whose first fragment has not come yet.
+    pub waiting: MemoryTable<FragmentKey, Waiting>,
+    /// Where packets go that come in with addresses that stand for others.
+    pub aliases: MemoryTable<AliasKey, Mapped>,
+    /// What sources are translated to.
+    pub bindings: MemoryTable<BindingKey, Binding>,
+    /// The translations, by their numbers.
+    pub translations: Vec<Translation>,
+    /// IPv4 addresses of interfaces that masquerade.
+    pub addresses: HashMap<u32, u32>,
+    /// Networks behind interfaces, by their indexes; 0 is this host.
+    pub routes: Vec<(Network, u32)>,
 }
 
 impl Default for MemoryTables {
@@ -123,13 +144,28 @@ impl Default for MemoryTables {
             expectations: MemoryTable::bounded(16_384),
             requests: MemoryTable::evicting(8192),
             transactions: MemoryTable::bounded(8192),
+            pairs: MemoryTable::evicting(8192),
             roles: Vec::new(),
             rules: Classifier::default(),
             buckets: HashMap::new(),
             source_buckets: MemoryTable::evicting(65_536),
             rule_counts: HashMap::new(),
             counters: [0; COUNTERS as usize],
+            waiting: MemoryTable::evicting(256),
+            aliases: MemoryTable::bounded(65_536),
+            bindings: MemoryTable::bounded(65_536),
+            translations: Vec::new(),
+            addresses: HashMap::new(),
+            routes: Vec::new(),
         }
+    }
+}
+
+impl Router for MemoryTables {
+    fn route(&self, packet: &Packet, _interface: u32) -> u32 {
+        let addr = packet.destination.addr;
+        let fitting = self.routes.iter().filter(|(network, _)| network.contains(addr));
+        fitting.max_by_key(|(network, _)| network.prefix()).map_or(0, |&(_, output)| output)
     }
 }
 
@@ -182,6 +218,10 @@ impl Tables for MemoryTables {
         &mut self.fragments
     }
 
+    fn waiting(&mut self) -> &mut impl Table<FragmentKey, Waiting> {
+        &mut self.waiting
+    }
+
     fn expectations(&mut self) -> &mut impl Table<ExpectationKey, Expectation> {
         &mut self.expectations
     }
@@ -197,6 +237,57 @@ impl Tables for MemoryTables {
 
     fn transactions(&mut self) -> &mut impl Table<u64, Transaction> {
         &mut self.transactions
+    }
+
+    fn aliases(&mut self) -> &mut impl Table<AliasKey, Mapped> {
+        &mut self.aliases
+    }
+
+    fn bindings(&mut self) -> &mut impl Table<BindingKey, Binding> {
+        &mut self.bindings
+    }
+
+    fn translation(&self, number: u16) -> Option<Translation> {
+        self.translations.get(usize::from(number)).copied()
+    }
+
+    fn address_of(&self, interface: u32) -> Option<u32> {
+        self.addresses.get(&interface).copied()
+    }
+
+    fn port_outside(
+        &mut self,
+        key: &ExpectationKey,
+        to: Mapped,
+        range: PortRange,
+        now: u64,
+    ) -> u16 {
+        let expectations = &mut self.expectations;
+        transaction::port_outside(key.port, range, |port| {
+            transaction::is_free(expectations, &key.with_port(port), to, now)
+        })
+    }
+
+    fn bind_port(
+        &mut self,
+        packet: &Packet,
+        crossing: &Crossing,
+        settings: &Settings,
+        interface: u32,
+        now: u64,
+    ) -> Option<u16> {
+        let inside = Mapped::of(packet.source);
+        let translation = self.translation(crossing.translation).unwrap_or_default();
+        let binding = Binding::new(inside, interface, translation.filtering, now);
+        let bindings = &mut self.bindings;
+        nat::bind_port(packet.protocol, inside, &translation, settings.seed, |port| {
+            let outside = Mapped::new(crossing.outside, port);
+            bindings.claim(&BindingKey::outside(packet.protocol, outside), &binding)
+        })
+    }
+
+    fn pairs(&mut self) -> &mut impl Table<PairKey, Pair> {
+        &mut self.pairs
     }
 
     fn role(&self, addr: Addr) -> u8 {

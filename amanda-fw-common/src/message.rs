@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::connect::{self, Line, PortRange, Service};
+use crate::connect::{self, Line, MAX_STREAMS, PortRange, Service};
 use crate::header::{self, PacketType, token_before};
 use crate::text::{Text, Token};
 
@@ -58,10 +58,39 @@ impl Message {
         }
     }
 
+    /// Has a reply with a wrong checksum open nothing.
+    #[inline(always)]
+    pub fn distrust(&mut self) {
+        self.refusal = connect::Refusal::Checksum.number();
+    }
+
+    /// Tells whether the checksum of a reply was found to be wrong.
+    #[inline(always)]
+    pub fn is_distrusted(&self) -> bool {
+        self.refusal == connect::Refusal::Checksum.number()
+    }
+
     /// Tells whether the datagram is of a type.
     #[inline(always)]
     pub fn is(&self, packet_type: PacketType) -> bool {
         self.packet_type == packet_type.number()
+    }
+
+    /// Writes the ports into the text that the initiator knows the streams by, each in as many digits
+    /// as it had, and tells whether any is another.
+    #[inline(always)]
+    pub fn announce(&self, text: &mut Text, outside: &[u16; MAX_STREAMS]) -> bool {
+        let mut changed = false;
+        for (said, &port) in self.line.iter().zip(outside) {
+            let is_other = port != 0
+                && port != said.port
+                && PortRange::of_digits(port) == PortRange::of_digits(said.port);
+            if is_other {
+                changed = true;
+                write_port(text, usize::from(said.at), port);
+            }
+        }
+        changed
     }
 
     /// Tells whether the body of a reply begins with a CONNECT line.
@@ -69,6 +98,22 @@ impl Message {
     pub fn has_connect(&self) -> bool {
         self.layout != 0 || self.refusal != 0
     }
+}
+
+/// Writes a port of four or five digits.
+#[inline(always)]
+fn write_port(text: &mut Text, at: usize, port: u16) {
+    let digit = |number: u16| b'0'.wrapping_add((number % 10) as u8);
+    let at = if port >= 10_000 {
+        text.set(at, digit(port / 10_000));
+        at.wrapping_add(1)
+    } else {
+        at
+    };
+    text.set(at, digit(port / 1_000));
+    text.set(at.wrapping_add(1), digit(port / 100));
+    text.set(at.wrapping_add(2), digit(port / 10));
+    text.set(at.wrapping_add(3), digit(port));
 }
 
 /// Lines before `SERVICE` are searched word by word, up to a login name of 64 characters.

@@ -17,14 +17,20 @@ const WORD_BITS: usize = 64;
 const WORDS: usize = MAX_PLACES / WORD_BITS;
 const SUMMARY_WORDS: usize = WORDS / WORD_BITS;
 
-/// Which way a packet crosses the interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Way {
-    /// Into the host.
-    In = 1,
-    /// Out of the host.
-    Out = 2,
+numbered! {
+    /// Where on its way a packet meets rules (netfilter's hooks).
+    pub enum Way: u8 {
+        /// Into the host.
+        In = 1 "in",
+        /// Out of the host.
+        Out = 2 "out",
+        /// Through the host.
+        Forward = 3 "forward",
+        /// Before anything else, where its destination may be translated.
+        Prerouting = 4 "prerouting",
+        /// After everything else, where its source may be translated.
+        Postrouting = 5 "postrouting",
+    }
 }
 
 numbered! {
@@ -62,6 +68,8 @@ numbered! {
         Reject = 3 "reject",
         /// It is logged, and the next rule is asked.
         Log = 4 "log",
+        /// One of its addresses is translated.
+        Translate = 5 "translate",
     }
 }
 
@@ -146,9 +154,11 @@ pub struct Rule {
     /// Number of the [`Rejection`].
     pub rejection: u8,
     /// 1 where it logs.
-    pub logs: u16,
+    pub logs: u8,
     /// 1 where it is the policy of a direction, which comes after all rules.
-    pub policy: u16,
+    pub policy: u8,
+    /// Number of its translation, if that is what it does.
+    pub translation: u16,
 }
 
 impl Rule {
@@ -263,6 +273,8 @@ pub mod field {
     pub const DESTINATION_PORT: u32 = 16;
     /// There are rules that only log.
     pub const LOGGING: u32 = 32;
+    /// The interface that a packet leaves by.
+    pub const OUTPUT: u32 = 64;
 }
 
 /// Entries of one block of classes.
@@ -279,8 +291,9 @@ const KINDS: u32 = DESTINATIONS + 65_536;
 /// Kinds of one way and state: protocols, ICMP types, ICMPv6 types.
 const KINDS_OF_STATE: u32 = 3 * 256;
 const STATES: u32 = 4;
+const WAYS: u32 = 5;
 /// How many classes there are of values that are small numbers.
-pub const DIRECT_CLASSES: usize = (KINDS + 2 * STATES * KINDS_OF_STATE) as usize;
+pub const DIRECT_CLASSES: usize = (KINDS + WAYS * STATES * KINDS_OF_STATE) as usize;
 /// How many blocks those make.
 pub const BLOCKS: usize = DIRECT_CLASSES / BLOCK;
 
@@ -320,10 +333,7 @@ pub const fn destination_port_index(port: u16) -> u32 {
 /// Returns the place of the class of a direction, state, protocol and ICMP type.
 #[inline(always)]
 pub const fn kind_index(way: Way, state: State, protocol: u8, icmp_type: u8) -> u32 {
-    let group = match way {
-        Way::In => state as u32,
-        Way::Out => STATES.wrapping_add(state as u32),
-    };
+    let group = (way as u32).wrapping_sub(1).wrapping_mul(STATES).wrapping_add(state as u32);
     let kind = match protocol {
         PROTOCOL_ICMP => 256 | icmp_type as u32,
         PROTOCOL_ICMPV6 => 512 | icmp_type as u32,
@@ -332,12 +342,16 @@ pub const fn kind_index(way: Way, state: State, protocol: u8, icmp_type: u8) -> 
     KINDS.wrapping_add(group.wrapping_mul(KINDS_OF_STATE)).wrapping_add(kind)
 }
 
+/// Marks the index of an interface as that of the one that a packet leaves by.
+pub const OUTPUT_BIT: u32 = 1 << 31;
+
 /// Where classes and rules are looked up.
 pub trait RuleTables {
     /// Returns the class of a value that is a small number, by its place.
     fn direct_class(&self, index: u32) -> u32;
 
-    /// Returns the class of an interface, by its index.
+    /// Returns the class of an interface, by its index, with [`OUTPUT_BIT`] for the one that a
+    /// packet leaves by.
     fn interface_class(&self, interface: u32) -> u32;
 
     /// Returns the class of an IPv6 source.
@@ -356,8 +370,10 @@ pub trait RuleTables {
 /// What rules ask of a packet beside its own fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Query {
-    /// Index of the interface.
+    /// Index of the interface that it crosses; of a forwarded packet, the one that it came by.
     pub interface: u32,
+    /// Index of the interface that a forwarded packet leaves by, else 0.
+    pub output: u32,
     /// Place of the class of its kind: [`kind_index`].
     pub kind: u32,
     /// The class of the rules that are asked.
@@ -369,9 +385,17 @@ pub struct Query {
 impl Query {
     /// Asks the rules that decide.
     #[inline(always)]
-    pub fn deciding(packet: &Packet, way: Way, interface: u32, fields: u32) -> Self {
+    pub fn deciding(packet: &Packet, way: Way, interface: u32, output: u32, fields: u32) -> Self {
         let kind = kind_index(way, State::of(packet), packet.protocol, packet.icmp_type);
-        Self { interface, kind, asked: CLASS_DECIDING, fields }
+        Self { interface, output, kind, asked: CLASS_DECIDING, fields }
+    }
+
+    /// Asks the rules that translate, to which every packet of no flow is a new one: what is none,
+    /// and fits, is not to go on with the addresses that it has.
+    #[inline(always)]
+    pub fn translating(packet: &Packet, way: Way, interface: u32, fields: u32) -> Self {
+        let kind = kind_index(way, State::New, packet.protocol, packet.icmp_type);
+        Self { interface, output: 0, kind, asked: CLASS_DECIDING, fields }
     }
 
     /// Looks a class up if any rule looks at its field.
@@ -381,28 +405,63 @@ impl Query {
     }
 }
 
+/// The class of each field of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Classes {
+    asked: u32,
+    kind: u32,
+    interface: u32,
+    output: u32,
+    source: u32,
+    destination: u32,
+    source_port: u32,
+    destination_port: u32,
+}
+
 /// Finds the place of the first rule that a packet fits.
 #[inline(always)]
 pub fn first_match<T: RuleTables>(tables: &T, packet: &Packet, query: &Query) -> Option<u32> {
+    search(tables, &classes(tables, packet, query))
+}
+
+/// Looks the classes of a packet up.
+#[inline(always)]
+pub fn classes<T: RuleTables>(tables: &T, packet: &Packet, query: &Query) -> Classes {
     let (source, destination) = (packet.source, packet.destination);
-    let class = |class: u32| tables.vector(class);
     let port = |index: u32| tables.direct_class(index);
-    let set = Intersection {
-        asked: class(query.asked)?,
-        kind: class(tables.direct_class(query.kind))?,
-        interface: class(query.ask(field::INTERFACE, || tables.interface_class(query.interface)))?,
-        source: class(query.ask(field::SOURCE, || match source.addr.v4_bits() {
+    Classes {
+        asked: query.asked,
+        kind: tables.direct_class(query.kind),
+        interface: query.ask(field::INTERFACE, || tables.interface_class(query.interface)),
+        output: query.ask(field::OUTPUT, || tables.interface_class(query.output | OUTPUT_BIT)),
+        source: query.ask(field::SOURCE, || match source.addr.v4_bits() {
             Some(bits) => v4_class(tables, source_index(bits), bits),
             None => tables.source_class(source.addr),
-        }))?,
-        destination: class(query.ask(field::DESTINATION, || match destination.addr.v4_bits() {
+        }),
+        destination: query.ask(field::DESTINATION, || match destination.addr.v4_bits() {
             Some(bits) => v4_class(tables, destination_index(bits), bits),
             None => tables.destination_class(destination.addr),
-        }))?,
-        source_port: class(query.ask(field::SOURCE_PORT, || port(source_port_index(source.port))))?,
-        destination_port: class(
-            query.ask(field::DESTINATION_PORT, || port(destination_port_index(destination.port))),
-        )?,
+        }),
+        source_port: query.ask(field::SOURCE_PORT, || port(source_port_index(source.port))),
+        destination_port: query
+            .ask(field::DESTINATION_PORT, || port(destination_port_index(destination.port))),
+    }
+}
+
+/// Finds the lowest place that all classes share.
+#[inline(always)]
+pub fn search<T: RuleTables>(tables: &T, classes: &Classes) -> Option<u32> {
+    let class = |class: u32| tables.vector(class);
+    let set = Intersection {
+        asked: class(classes.asked)?,
+        kind: class(classes.kind)?,
+        interface: class(classes.interface)?,
+        output: class(classes.output)?,
+        source: class(classes.source)?,
+        destination: class(classes.destination)?,
+        source_port: class(classes.source_port)?,
+        destination_port: class(classes.destination_port)?,
     };
     set.first()
 }
@@ -420,11 +479,12 @@ fn v4_class<T: RuleTables>(tables: &T, first_half: u32, bits: u32) -> u32 {
     entry
 }
 
-/// The classes of one packet.
+/// The rules of each class of a packet.
 struct Intersection<'a> {
     asked: &'a Vector,
     kind: &'a Vector,
     interface: &'a Vector,
+    output: &'a Vector,
     source: &'a Vector,
     destination: &'a Vector,
     source_port: &'a Vector,
@@ -459,6 +519,7 @@ impl Intersection<'_> {
         self.asked.summary(index)
             & self.kind.summary(index)
             & self.interface.summary(index)
+            & self.output.summary(index)
             & self.source.summary(index)
             & self.destination.summary(index)
             & self.source_port.summary(index)
@@ -470,6 +531,7 @@ impl Intersection<'_> {
         self.asked.word(index)
             & self.kind.word(index)
             & self.interface.word(index)
+            & self.output.word(index)
             & self.source.word(index)
             & self.destination.word(index)
             & self.source_port.word(index)
@@ -500,7 +562,7 @@ mod tests {
     #[test]
     fn places_of_classes_fill_whole_blocks() {
         assert_eq!(BLOCKS * BLOCK, DIRECT_CLASSES);
-        let last = kind_index(Way::Out, State::Unsolicited, PROTOCOL_ICMPV6, 255);
+        let last = kind_index(Way::Postrouting, State::Unsolicited, PROTOCOL_ICMPV6, 255);
         assert!((last as usize) < DIRECT_CLASSES);
         let tcp = kind_index(Way::In, State::New, 6, 0);
         assert_ne!(tcp, kind_index(Way::Out, State::New, 6, 0));

@@ -15,8 +15,10 @@ use crate::wire::Packet;
 pub struct RuleSpec {
     /// Which way a packet must go.
     pub way: Way,
-    /// Which interfaces it may cross.
+    /// Which interfaces it may cross; where it is forwarded, which it may come by.
     pub interfaces: Interfaces,
+    /// Which interfaces a forwarded packet may leave by.
+    pub outputs: Interfaces,
     /// Which protocols it may have.
     pub protocols: Protocols,
     /// What it may be to connection tracking; [`State::Unsolicited`] only where it is named.
@@ -129,6 +131,7 @@ impl RuleSpec {
         Self {
             way,
             interfaces: Interfaces::Any,
+            outputs: Interfaces::Any,
             protocols: Protocols::Any,
             states: vec![State::New, State::Invalid],
             sources: Places::any(),
@@ -143,16 +146,17 @@ impl RuleSpec {
     pub fn policy(way: Way, action: Action) -> Self {
         let spec = Self::all(way, Rule { policy: 1, ..Rule::new(action, 0) });
         match way {
-            Way::In => spec,
             Way::Out => Self { states: State::ALL.to_vec(), ..spec },
+            Way::In | Way::Forward | Way::Prerouting | Way::Postrouting => spec,
         }
     }
 
-    /// Tells whether a packet of no flow fits.
-    pub fn matches(&self, packet: &Packet, way: Way, interface: u32) -> bool {
+    /// Tells whether a packet of no flow fits; `output` is 0 but where it is forwarded.
+    pub fn matches(&self, packet: &Packet, way: Way, interface: u32, output: u32) -> bool {
         let has = |ranges: &[PortRange], port| ranges.iter().any(|range| range.contains(port));
         self.fits_kind(way, State::of(packet), packet.protocol, packet.icmp_type)
             && self.interfaces.contains(interface)
+            && self.outputs.contains(output)
             && self.sources.contains(packet.source.addr)
             && self.destinations.contains(packet.destination.addr)
             && has(&self.source_ports, packet.source.port)

@@ -2,6 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use crate::auth::{Auth, Openings, openings};
 use crate::connect::PortRange;
 use crate::wire::{PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP};
 
@@ -103,18 +104,33 @@ pub struct Settings {
     pub accept_outgoing: u8,
     /// 1 where neighbour discovery and multicast listener discovery pass, whatever the rules say.
     pub neighbours: u8,
-    pad: [u8; 3],
+    /// What the host does as a gateway, as bits of [`gateway`].
+    pub gateway: u8,
+    pad: [u8; 2],
+    /// What is open between Amanda's hosts.
+    pub openings: Openings,
+}
+
+/// What a host does as a gateway, as bits.
+pub mod gateway {
+    /// Packets through the host are told from packets to it.
+    pub const FORWARDS: u8 = 1;
+    /// Addresses are translated.
+    pub const TRANSLATES: u8 = 2;
 }
 
 /// For how long the later fragments of a datagram are waited for (Linux: ipfrag_time 30 s).
 pub const FRAGMENT_TIMEOUT: u64 = 30 * SECOND;
+
+/// For how long a first fragment is waited for that others have overtaken.
+pub const HOLD_TIMEOUT: u64 = 2 * SECOND;
 
 /// For how long a request may go without a receipt; it is repeated after 10 and 20 s.
 pub const REQUEST_TIMEOUT: u64 = MINUTE;
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
+        let mut settings = Self {
             timeouts: Timeouts::default(),
             expectation_timeout: MINUTE,
             transaction_timeout: 6 * HOUR,
@@ -130,16 +146,37 @@ impl Default for Settings {
             accept_incoming: 0,
             accept_outgoing: 1,
             neighbours: 1,
-            pad: [0; 3],
-        }
+            gateway: 0,
+            pad: [0; 2],
+            openings: Openings::default(),
+        };
+        settings.open(Auth::bits(&Auth::DEFAULT));
+        settings
     }
 }
 
 impl Settings {
+    /// Opens what some auths need, by their bits, and no more.
+    pub fn open(&mut self, auths: u16) {
+        self.openings = openings(auths, self.control_port, self.control_sources());
+    }
+
     /// Returns the ports that a stream may have.
     #[inline(always)]
     pub fn streams(&self) -> PortRange {
         PortRange { low: self.stream_low, high: self.stream_high }
+    }
+
+    /// Tells whether packets through the host are told from packets to it.
+    #[inline(always)]
+    pub const fn forwards(&self) -> bool {
+        self.gateway & gateway::FORWARDS != 0
+    }
+
+    /// Tells whether addresses are translated.
+    #[inline(always)]
+    pub const fn translates(&self) -> bool {
+        self.gateway & gateway::TRANSLATES != 0
     }
 
     /// Tells whether the time to confirm the firewall has passed.

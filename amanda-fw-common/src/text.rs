@@ -6,6 +6,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use crate::checksum::Sum;
+
 /// How many bytes of a datagram are read: a header of 60, and a CONNECT line of 160 at most.
 pub const TEXT_LENGTH: usize = 256;
 const WORDS: usize = TEXT_LENGTH / 8;
@@ -50,6 +52,12 @@ impl Text {
         &mut self.words
     }
 
+    /// Returns the sum of the bytes.
+    #[inline(always)]
+    pub fn sum(&self) -> Sum {
+        Sum::ZERO.words(&self.words)
+    }
+
     /// Returns the eight bytes at an offset; offsets wrap at [`TEXT_LENGTH`].
     #[inline(always)]
     pub fn word(&self, at: usize) -> u64 {
@@ -59,6 +67,22 @@ impl Text {
         let high = self.words.get(index.wrapping_add(1)).copied().map_or(0, u64::from_le);
         // Shifting by 64 is not defined, hence in two steps.
         (low >> shift) | ((high << 1) << (63_u32.wrapping_sub(shift)))
+    }
+
+    /// Returns the bytes, with zeros behind them.
+    #[inline(always)]
+    pub fn as_bytes(&self) -> &[u8] {
+        bytemuck::bytes_of(&self.words)
+    }
+
+    /// Writes the byte at an offset; offsets wrap at [`TEXT_LENGTH`].
+    #[inline(always)]
+    pub fn set(&mut self, at: usize, byte: u8) {
+        let shift = (at & 7).wrapping_mul(8) as u32;
+        if let Some(word) = self.words.get_mut((at >> 3) & (WORDS.wrapping_sub(1))) {
+            let others = u64::from_le(*word) & !(0xff << shift);
+            *word = (others | u64::from(byte) << shift).to_le();
+        }
     }
 
     /// Returns the byte at an offset.

@@ -39,6 +39,8 @@ numbered! {
         NotIp = 9 "not-ip",
         /// The firewall was to be confirmed, and was not in time.
         Unconfirmed = 10 "unconfirmed",
+        /// It goes to an endpoint that translation has opened to its sender.
+        Mapped = 11 "nat-mapped",
 
         /// The policy of its direction drops it.
         PolicyDrop = 16 "policy-drop",
@@ -68,6 +70,13 @@ numbered! {
         PolicyReject = 27 "policy-reject",
         /// A rule accepts no more new flows for now.
         RateLimited = 28 "rate-limited",
+        /// Its source is to be translated, and no port is left.
+        NatExhausted = 29 "nat-exhausted",
+        /// It is to be translated, and belongs to no flow that could be, or to one that clashes with
+        /// another.
+        Untranslatable = 30 "nat-untranslatable",
+        /// It is a later fragment, held until the first one of its datagram comes.
+        FragmentHeld = 31 "fragment-held",
     }
 }
 
@@ -83,7 +92,9 @@ impl Reason {
     /// Returns what happens to a packet for the reason of a number; one of none drops it.
     #[inline(always)]
     pub const fn verdict_of(number: u8) -> Verdict {
-        const REJECTS: u64 = 1 << Reason::RuleReject.number() | 1 << Reason::PolicyReject.number();
+        const REJECTS: u64 = 1 << Reason::RuleReject.number()
+            | 1 << Reason::PolicyReject.number()
+            | 1 << Reason::NatExhausted.number();
         if number < Self::FIRST_DROP {
             Verdict::Accept
         } else if (REJECTS >> (number & 63)) & 1 == 0 {
@@ -98,6 +109,7 @@ impl Reason {
     pub const fn is_notable(number: u8) -> bool {
         const QUIET: u64 = 1 << Reason::Established.number()
             | 1 << Reason::Fragment.number()
+            | 1 << Reason::FragmentHeld.number()
             | 1 << Reason::Neighbour.number()
             | 1 << Reason::NotIp.number()
             | 1 << Reason::Unconfirmed.number();
@@ -142,6 +154,18 @@ numbered! {
         RejectsSent = 47 "rejects-sent",
         /// Rejections of which the sender was not told: too many, or not to be answered.
         RejectsSuppressed = 48 "rejects-suppressed",
+        /// Replies with a wrong UDP checksum, which open nothing.
+        RefusedChecksum = 49 "refused-checksum",
+        /// Answers that open nothing, since the two hosts have too many transactions open.
+        TransactionsCapped = 50 "transactions-capped",
+        /// Sources that were given an endpoint outside.
+        BindingsCreated = 56 "bindings-created",
+        /// Translations that met no room in the tables.
+        NatFull = 57 "nat-full",
+        /// Lines of replies in which a port was written anew.
+        RepliesRewritten = 58 "replies-rewritten",
+        /// Announced ports that clashed with others, and for which there was no other.
+        RefusedClash = 59 "refused-clash",
     }
 }
 

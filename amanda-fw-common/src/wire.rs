@@ -3,6 +3,8 @@
 use bytemuck::Zeroable;
 
 use crate::addr::{Addr, Endpoint};
+use crate::checksum::Sum;
+use crate::fragment::FragmentKey;
 use crate::frame::Frame;
 use crate::verdict::Reason;
 
@@ -157,6 +159,8 @@ pub struct Packet {
     pub network: usize,
     /// Offset of the transport header in the frame, in bytes.
     pub transport: usize,
+    /// Length of the header of a TCP segment, in bytes; else that of UDP.
+    pub header: usize,
     /// Offset of the packet's end in the frame, in bytes.
     pub end: usize,
 }
@@ -172,6 +176,7 @@ impl Packet {
         self.icmp_type = 0;
         self.fragment = Fragment::Whole;
         self.fragment_protocol = 0;
+        self.header = UDP_LENGTH;
     }
 
     /// Returns the length of the IP payload, in bytes.
@@ -186,10 +191,36 @@ impl Packet {
         self.end.wrapping_sub(self.network) as u64
     }
 
-    /// Returns the offset of what follows the header of a UDP datagram in the frame, in bytes.
+    /// Returns the offset of what follows the header of a segment or of a UDP datagram in the
+    /// frame, in bytes.
     #[inline(always)]
     pub fn payload(&self) -> usize {
-        self.transport.wrapping_add(UDP_LENGTH)
+        self.transport.wrapping_add(self.header)
+    }
+
+    /// Returns the length of that, in bytes.
+    #[inline(always)]
+    pub fn payload_length(&self) -> usize {
+        self.end.wrapping_sub(self.payload())
+    }
+
+    /// Returns what the fragments of its datagram share.
+    #[inline(always)]
+    pub fn datagram(&self) -> FragmentKey {
+        FragmentKey {
+            source: self.source.addr,
+            destination: self.destination.addr,
+            id: self.id,
+            protocol: u32::from(self.fragment_protocol),
+        }
+    }
+
+    /// Returns the sum of the pseudo-header, which stands for a transport checksum that is left to
+    /// the device.
+    #[inline(always)]
+    pub fn pseudo_header(&self) -> Sum {
+        let (a, b) = (self.source.addr, self.destination.addr);
+        Sum::ZERO.pseudo_header(a, b, self.protocol, self.length() as u16)
     }
 
     /// Returns the TCP flags of a segment.
@@ -428,6 +459,7 @@ fn tcp<F: Frame + ?Sized>(frame: &F, packet: &mut Packet, start: [u8; 8]) -> Res
     if header_length < 20 || (end > packet.end && packet.fragment == Fragment::Whole) {
         return Err(Reason::MalformedTransport);
     }
+    packet.header = header_length;
     packet.tcp = TcpFlags(flags & 0x3f);
     if !packet.tcp.is_valid() {
         return Err(Reason::TcpFlags);

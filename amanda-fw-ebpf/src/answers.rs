@@ -32,6 +32,7 @@ const ICMP: usize = 8;
 
 /// Answers the packet in the scratch space that TC met, and returns the action.
 #[unsafe(no_mangle)]
+#[inline(never)]
 pub(crate) extern "C" fn answer_tc(ctx: *mut __sk_buff, way: u32, now: u64) -> i32 {
     let ctx = TcContext::new(ctx);
     let sent = match write(&TcFrame::new(&ctx), now, true) {
@@ -53,6 +54,7 @@ pub(crate) extern "C" fn answer_tc(ctx: *mut __sk_buff, way: u32, now: u64) -> i
 /// Answers the packet in the scratch space that XDP met, in a frame of a length, and returns the
 /// action.
 #[unsafe(no_mangle)]
+#[inline(never)]
 pub(crate) extern "C" fn answer_xdp(ctx: *mut xdp_md, length: u32, now: u64) -> u32 {
     let ctx = XdpContext::new(ctx);
     let sent = match write(&XdpFrame::whole(&ctx), now, false) {

@@ -1,6 +1,6 @@
 //! Events on their way to user space, within the rate that the settings allow.
 
-use amanda_fw_common::datapath::Arrival;
+use amanda_fw_common::datapath::{self, Arrival};
 use amanda_fw_common::event::{PACKET_BYTES, REQUEST_BYTES};
 use amanda_fw_common::header::PacketType;
 use amanda_fw_common::settings::Settings;
@@ -24,14 +24,15 @@ pub(crate) fn emit<C: EbpfContext>(ctx: &C, arrival: &Arrival, length: usize, li
         KernelTables::new().count(Counter::EventsSuppressed);
         return;
     }
-    if !scratch.decision.is_control() {
+    if !scratch.decision.is_inspected() {
         scratch.event.amanda = Inspection::default();
     }
     let is_request = scratch.event.amanda.packet_type == PacketType::Req.number();
     let most = if is_request { REQUEST_BYTES } else { PACKET_BYTES };
     let captured = linear.min(most) as u32;
-    let Scratch { event, decision, packet, .. } = scratch;
-    event.record(decision, packet, arrival);
+    let Scratch { event, decision, packet, crossing, .. } = scratch;
+    let place = datapath::place(arrival, settings, crossing);
+    event.record(decision, packet, place, arrival.now);
     // SAFETY: the helper has no precondition.
     event.cpu = unsafe { bpf_get_smp_processor_id() };
     event.length = length as u32;

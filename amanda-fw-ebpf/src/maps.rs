@@ -2,16 +2,21 @@
 
 use amanda_fw_common::addr::Addr;
 use amanda_fw_common::answer::{Answer, Copied};
+use amanda_fw_common::connect::PortRange;
 use amanda_fw_common::datapath::Decision;
 use amanda_fw_common::event::Event;
 use amanda_fw_common::expect::{Expectation, ExpectationKey};
 use amanda_fw_common::flow::{Flow, FlowKey};
-use amanda_fw_common::fragment::{FragmentKey, Fragments as Datagram};
+use amanda_fw_common::fragment::{
+    FragmentKey, Fragments as Datagram, HELD_BYTES, HeldKey, Waiting as Datagrams,
+};
 use amanda_fw_common::label::{Label, Origin, RuleInfo};
 use amanda_fw_common::message::Message;
+use amanda_fw_common::nat::{AliasKey, Binding, BindingKey, Crossing, Mapped, Translation};
+use amanda_fw_common::pair::{Pair, PairKey};
 use amanda_fw_common::rules::{
-    BLOCK, BLOCKS, Block, Buckets, MAX_PLACES, NODE, Node, Query, Rule, RuleTables, SourceKey,
-    Vector,
+    BLOCK, BLOCKS, Block, Buckets, Classes, MAX_PLACES, NODE, Node, OUTPUT_BIT, Query, Rule,
+    RuleTables, SourceKey, Vector,
 };
 use amanda_fw_common::settings::Settings;
 use amanda_fw_common::tables::{Full, Table, Tables};
@@ -19,6 +24,7 @@ use amanda_fw_common::text::Text;
 use amanda_fw_common::transaction::Transaction;
 use amanda_fw_common::verdict::{COUNTERS, Count, Counter};
 use amanda_fw_common::wire::Packet;
+use aya_ebpf::bindings::bpf_fib_lookup;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::Key;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, PerfEventByteArray};
@@ -61,15 +67,32 @@ static FLOWS: HashMap<FlowKey, Flow> = HashMap::with_max_entries(65_536, 0);
 static EMBRYOS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(65_536, 0);
 #[map(name = "FRAGMENTS")]
 static FRAGMENTS: LruHashMap<FragmentKey, Datagram> = LruHashMap::with_max_entries(8192, 0);
+#[map(name = "WAITING")]
+static WAITING: LruHashMap<FragmentKey, Datagrams> = LruHashMap::with_max_entries(1, 0);
+#[map(name = "HELD")]
+pub(crate) static HELD: LruHashMap<HeldKey, HeldFrame> = LruHashMap::with_max_entries(1, 0);
+#[map(name = "HOLDER")]
+static HOLDER: PerCpuArray<HeldFrame> = PerCpuArray::with_max_entries(1, 0);
 #[map(name = "EXPECTATIONS")]
 static EXPECTATIONS: HashMap<ExpectationKey, Expectation> = HashMap::with_max_entries(16_384, 0);
 #[map(name = "REQUESTS")]
 static REQUESTS: LruHashMap<u64, Transaction> = LruHashMap::with_max_entries(8192, 0);
 #[map(name = "TRANSACTIONS")]
 static TRANSACTIONS: HashMap<u64, Transaction> = HashMap::with_max_entries(8192, 0);
+#[map(name = "PAIRS")]
+static PAIRS: LruHashMap<PairKey, Pair> = LruHashMap::with_max_entries(8192, 0);
 // What user space has read of a request: for whoever lists sessions, not for the programs.
 #[map(name = "LABELS")]
 static LABELS: LruHashMap<u64, Label> = LruHashMap::with_max_entries(8192, 0);
+#[map(name = "ALIASES")]
+static ALIASES: HashMap<AliasKey, Mapped> = HashMap::with_max_entries(1, 0);
+#[map(name = "BINDINGS")]
+static BINDINGS: HashMap<BindingKey, Binding> = HashMap::with_max_entries(1, 0);
+#[map(name = "TRANSLATIONS")]
+static TRANSLATIONS: Array<Translation> = Array::with_max_entries(1, 0);
+// The IPv4 addresses of interfaces that masquerade, which the loader keeps.
+#[map(name = "ADDRESSES")]
+static ADDRESSES: HashMap<u32, u32> = HashMap::with_max_entries(64, 0);
 #[map(name = "COUNTERS")]
 static COUNTS: PerCpuArray<Count> = PerCpuArray::with_max_entries(COUNTERS, 0);
 #[map(name = "EVENTS")]
@@ -77,10 +100,13 @@ pub(crate) static EVENTS: PerfEventByteArray = PerfEventByteArray::new(0);
 #[map(name = "SCRATCH")]
 static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 
+#[map(name = "LOOKUP")]
+static LOOKUP: PerCpuArray<bpf_fib_lookup> = PerCpuArray::with_max_entries(1, 0);
 #[map(name = "REPLY")]
 static REPLY: PerCpuArray<Reply> = PerCpuArray::with_max_entries(1, 0);
 
 const BPF_F_NO_PREALLOC: u32 = 1;
+const BPF_NOEXIST: u64 = 1;
 
 /// Slots of rules: twice the places, so that a new rule need not take the slot of one just gone.
 const MAX_SLOTS: u32 = 2 * MAX_PLACES as u32;
@@ -90,8 +116,12 @@ const MAX_SLOTS: u32 = 2 * MAX_PLACES as u32;
 pub(crate) struct Scratch {
     pub(crate) packet: Packet,
     pub(crate) decision: Decision,
+    pub(crate) crossing: Crossing,
+    pub(crate) classes: Classes,
     pub(crate) event: Event,
     pub(crate) text: Text,
+    /// The text before it was written anew.
+    pub(crate) before: Text,
     pub(crate) message: Message,
     pub(crate) second: u64,
     pub(crate) sent: u64,
@@ -114,11 +144,34 @@ pub(crate) fn scratch() -> Option<&'static mut Scratch> {
     Some(unsafe { &mut *scratch })
 }
 
+/// A frame that is held.
+#[repr(C)]
+pub(crate) struct HeldFrame {
+    pub(crate) length: u32,
+    pub(crate) bytes: [u8; HELD_BYTES],
+}
+
+/// Returns the space in which this CPU takes frames up and puts them down.
+#[inline(always)]
+pub(crate) fn holder() -> Option<&'static mut HeldFrame> {
+    let holder = HOLDER.get_ptr_mut(0)?;
+    // SAFETY: as for the scratch space.
+    Some(unsafe { &mut *holder })
+}
+
 /// An answer, and what it answers.
 #[repr(C)]
 pub(crate) struct Reply {
     pub(crate) answer: Answer,
     pub(crate) copied: Copied,
+}
+
+/// Returns the space for this CPU's question to the routing tables.
+#[inline(always)]
+pub(crate) fn lookup() -> Option<&'static mut bpf_fib_lookup> {
+    let lookup = LOOKUP.get_ptr_mut(0)?;
+    // SAFETY: as for the scratch space.
+    Some(unsafe { &mut *lookup })
 }
 
 /// Returns the space for this CPU's answer.
@@ -129,15 +182,31 @@ pub(crate) fn reply() -> Option<&'static mut Reply> {
     Some(unsafe { &mut *reply })
 }
 
+/// Returns what sources are translated to.
+#[inline(always)]
+pub(crate) fn bindings() -> impl Table<BindingKey, Binding> {
+    Bindings
+}
+
+/// Returns what is expected.
+#[inline(always)]
+pub(crate) fn expectations() -> impl Table<ExpectationKey, Expectation> {
+    Expectations
+}
+
 /// The tables of the packet path, in the maps.
 pub(crate) struct KernelTables {
     flows: Flows,
     embryos: Embryos,
     fragments: Fragments,
+    waiting: Waiting,
     expectations: Expectations,
     requests: Requests,
     transactions: Transactions,
+    pairs: Pairs,
     source_buckets: SourceBuckets,
+    aliases: Aliases,
+    bindings: Bindings,
 }
 
 impl KernelTables {
@@ -146,10 +215,14 @@ impl KernelTables {
             flows: Flows,
             embryos: Embryos,
             fragments: Fragments,
+            waiting: Waiting,
             expectations: Expectations,
             requests: Requests,
             transactions: Transactions,
+            pairs: Pairs,
             source_buckets: SourceBuckets,
+            aliases: Aliases,
+            bindings: Bindings,
         }
     }
 }
@@ -175,6 +248,11 @@ macro_rules! table {
             }
 
             #[inline(always)]
+            fn claim(&mut self, key: &$key, value: &$value) -> bool {
+                $map.insert(key, value, BPF_NOEXIST).is_ok()
+            }
+
+            #[inline(always)]
             fn remove(&mut self, key: &$key) -> bool {
                 $map.remove(key).is_ok()
             }
@@ -185,10 +263,14 @@ macro_rules! table {
 table!(Flows, FLOWS, FlowKey, Flow);
 table!(Embryos, EMBRYOS, FlowKey, Flow);
 table!(Fragments, FRAGMENTS, FragmentKey, Datagram);
+table!(Waiting, WAITING, FragmentKey, Datagrams);
 table!(Expectations, EXPECTATIONS, ExpectationKey, Expectation);
 table!(Requests, REQUESTS, u64, Transaction);
 table!(Transactions, TRANSACTIONS, u64, Transaction);
+table!(Pairs, PAIRS, PairKey, Pair);
 table!(SourceBuckets, SOURCE_BUCKETS, SourceKey, u64);
+table!(Aliases, ALIASES, AliasKey, Mapped);
+table!(Bindings, BINDINGS, BindingKey, Binding);
 
 impl Tables for KernelTables {
     #[inline(always)]
@@ -204,6 +286,11 @@ impl Tables for KernelTables {
     #[inline(always)]
     fn fragments(&mut self) -> &mut impl Table<FragmentKey, Datagram> {
         &mut self.fragments
+    }
+
+    #[inline(always)]
+    fn waiting(&mut self) -> &mut impl Table<FragmentKey, Datagrams> {
+        &mut self.waiting
     }
 
     #[inline(always)]
@@ -232,6 +319,60 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
+    fn aliases(&mut self) -> &mut impl Table<AliasKey, Mapped> {
+        &mut self.aliases
+    }
+
+    #[inline(always)]
+    fn bindings(&mut self) -> &mut impl Table<BindingKey, Binding> {
+        &mut self.bindings
+    }
+
+    #[inline(always)]
+    fn translation(&self, number: u16) -> Option<Translation> {
+        TRANSLATIONS.get(u32::from(number)).copied()
+    }
+
+    #[inline(always)]
+    fn address_of(&self, interface: u32) -> Option<u32> {
+        // SAFETY: an address is written whole, and read whole.
+        unsafe { ADDRESSES.get(interface) }.copied()
+    }
+
+    #[inline(always)]
+    fn port_outside(
+        &mut self,
+        key: &ExpectationKey,
+        to: Mapped,
+        _range: PortRange,
+        now: u64,
+    ) -> u16 {
+        steps::port_outside(u32::from(key.port), u32::from(to.port), now) as u16
+    }
+
+    #[inline(always)]
+    fn bind_port(
+        &mut self,
+        _packet: &Packet,
+        _crossing: &Crossing,
+        _settings: &Settings,
+        interface: u32,
+        now: u64,
+    ) -> Option<u16> {
+        u16::try_from(steps::bind_port(interface, now)).ok()
+    }
+
+    #[inline(always)]
+    fn is_over(&mut self, id: u64, _settings: &Settings, now: u64) -> bool {
+        steps::is_over(id, now) == 1
+    }
+
+    #[inline(always)]
+    fn pairs(&mut self) -> &mut impl Table<PairKey, Pair> {
+        &mut self.pairs
+    }
+
+    #[inline(always)]
     fn role(&self, addr: Addr) -> u8 {
         let key = Key::new(128, addr.octets());
         ROLES.get(&key).copied().unwrap_or(0)
@@ -239,7 +380,10 @@ impl Tables for KernelTables {
 
     #[inline(always)]
     fn first_match(&mut self, _packet: &Packet, query: &Query) -> u32 {
-        steps::first_match(query.kind, query.interface, query.asked)
+        if steps::classify(query.kind, query.interface, query.output, query.asked) == 0 {
+            return u32::MAX;
+        }
+        steps::search()
     }
 
     #[inline(always)]
@@ -299,7 +443,8 @@ impl RuleTables for KernelRules {
     #[inline(always)]
     fn interface_class(&self, interface: u32) -> u32 {
         // SAFETY: nobody writes the entries while programs use the map.
-        let class = unsafe { INTERFACES.get(interface).or_else(|| INTERFACES.get(0)) };
+        let class =
+            unsafe { INTERFACES.get(interface).or_else(|| INTERFACES.get(interface & OUTPUT_BIT)) };
         class.copied().unwrap_or(0)
     }
 

@@ -6,8 +6,8 @@ use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use aya_ebpf::helpers::generated::{bpf_skb_load_bytes, bpf_skb_pull_data, bpf_xdp_get_buff_len};
 use aya_ebpf::programs::{TcContext, XdpContext};
 
-/// What is copied ends before this offset: it begins at MAX_OFFSET and 8 at the most.
-const MAX_COPY_OFFSET: usize = 2047;
+/// What is copied ends before this offset: 1536 bytes, 8 behind a header at MAX_OFFSET at the most.
+const MAX_COPY_OFFSET: usize = 4095;
 
 /// Bytes of an skb that must lie in its linear part for the headers to be read directly.
 const LINEAR: u32 = 256;
