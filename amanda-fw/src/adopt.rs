@@ -5,6 +5,7 @@ use std::path::Path;
 
 use amanda_fw_common::addr::Endpoint;
 use amanda_fw_common::flow::{Direction, Flow, FlowKey};
+use amanda_fw_common::nat::Mapped;
 use amanda_fw_common::rules::Way;
 use amanda_fw_common::verdict::Reason;
 use amanda_fw_common::wire::{PROTOCOL_TCP, TcpFlags};
@@ -120,6 +121,8 @@ impl Connection {
         let way = if self.is_incoming() { Way::In } else { Way::Out };
         let mut flow = Flow::begin(forward, way, false, now);
         flow.reason = Reason::Established.number();
+        // It has begun without translation, and goes on so.
+        flow.route(Mapped::NONE);
         for (direction, flags) in self.segments() {
             flow.advance(direction, Some(flags), 0, now);
         }

@@ -2,12 +2,19 @@
 //!
 //! The programs check every entry's age by themselves; what is done here makes room.
 
+mod translations;
+mod uses;
+
 use std::collections::HashSet;
+use std::mem;
 
 use amanda_fw_common::flow::{Flow, FlowKey};
+use amanda_fw_common::nat::AliasKey;
 use amanda_fw_common::settings::Settings;
 use amanda_fw_common::transaction::{Transaction, TransactionState};
 use anyhow::Result;
+use translations::Translations;
+use uses::Uses;
 
 use crate::bpffs::PinDirectory;
 use crate::maps::{self, ExpectationTable, FlowTable, TransactionTable, ruleset};
@@ -25,6 +32,8 @@ pub(crate) struct Aging {
     expectations: ExpectationTable,
     requests: TransactionTable,
     transactions: TransactionTable,
+    uses: Uses,
+    doubtful: HashSet<AliasKey>,
     pins: PinDirectory,
 }
 
@@ -38,6 +47,8 @@ impl Aging {
             expectations: ExpectationTable::open(&directory, maps::EXPECTATIONS)?,
             requests: TransactionTable::open(&directory, maps::REQUESTS)?,
             transactions: TransactionTable::open(&directory, maps::TRANSACTIONS)?,
+            uses: Uses::default(),
+            doubtful: HashSet::new(),
             pins: pins.clone(),
         })
     }
@@ -49,24 +60,39 @@ impl Aging {
             return Ok(());
         }
         let settings = self.pins.read_ruleset(ruleset::read_settings)?;
+        let translations = Translations::open(&self.pins.maps())?;
         let past = now.saturating_sub(GRACE);
+        self.uses.restart(now);
         let live = self.sweep_flows(&settings, past);
         self.expectations.remove_if(|_, expectation| expectation.is_expired(past));
         for table in [&mut self.requests, &mut self.transactions] {
             table.remove_if(|id, t| !live.contains(id) && is_finished(t, &settings, now));
         }
+        self.sweep_translations(translations, now);
         Ok(())
+    }
+
+    /// Removes what silent flows leave in the tables of translation.
+    fn sweep_translations(&mut self, mut translations: Translations, now: u64) {
+        translations.sweep_bindings(&self.uses, now);
+        // A flow that proves itself meanwhile goes from the first table to the second.
+        let flows = [&self.embryos, &self.flows];
+        let doubtful = mem::take(&mut self.doubtful);
+        self.doubtful = translations.sweep_aliases(&self.uses, flows, doubtful);
     }
 
     /// Removes silent flows, and returns the transactions of the others.
     fn sweep_flows(&mut self, settings: &Settings, past: u64) -> HashSet<u64> {
         let mut live = HashSet::new();
-        let transactions = &self.transactions;
-        for table in [&mut self.flows, &mut self.embryos] {
+        let (transactions, uses) = (&self.transactions, &mut self.uses);
+        for table in [&mut self.embryos, &mut self.flows] {
             table.remove_if(|key, flow| {
                 let over = is_over(key, flow, settings, transactions, past);
                 if !over && !flow.is_over() {
                     live.insert(flow.transaction);
+                }
+                if !over && settings.translates() {
+                    uses.note(key, flow);
                 }
                 over
             });

@@ -160,8 +160,18 @@ pub(crate) struct ListArgs {
     /// The table
     pub(crate) table: ListTable,
     /// Write JSON
-    #[arg(long)]
+    #[arg(long, conflicts_with = "output")]
     pub(crate) json: bool,
+    /// Write flows or expectations for what reads the lines of another program
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) output: Option<ListFormat>,
+}
+
+/// Whose lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ListFormat {
+    /// Those of conntrack(8)
+    Conntrack,
 }
 
 /// What can be listed.
@@ -175,6 +185,8 @@ pub(crate) enum ListTable {
     Sessions,
     /// The rules in force
     Rules,
+    /// Translated flows, and what sources are bound to
+    Nat,
 }
 
 /// What `check` is told.
@@ -206,8 +218,8 @@ pub(crate) struct ExplainArgs {
     /// It comes in by an interface [default: the one that the firewall is attached to]
     #[arg(long = "in", value_name = "IFACE")]
     pub(crate) incoming: Option<String>,
-    /// It goes out by an interface
-    #[arg(long = "out", value_name = "IFACE", conflicts_with = "incoming")]
+    /// It goes out by an interface; with --in and --offline it goes through the host
+    #[arg(long = "out", value_name = "IFACE")]
     pub(crate) outgoing: Option<String>,
     /// TCP flags
     #[arg(long, value_name = "FLAGS", default_value = "SYN")]
@@ -301,13 +313,17 @@ mod tests {
         check("status --json", true);
         check("list flows --json", true);
         check("list rules", true);
+        check("list nat --json", true);
+        check("list flows --output conntrack", true);
+        check("list flows --output conntrack --json", false);
+        check("list flows --output xml", false);
         check("attach eth0 --confirm 30s", true);
         check("reload --config a.toml --force", true);
         check("confirm", true);
         check("explain tcp 10.0.0.1:1 10.0.0.2:22 --in eth0 --flags SYN,ACK --json", true);
         check("explain icmp 10.0.0.1 10.0.0.2 --icmp-type 8 --offline", true);
         check("explain tcp 10.0.0.1:1", false);
-        check("explain tcp 10.0.0.1:1 10.0.0.2:22 --in a --out b", false);
+        check("explain tcp 10.0.0.1:1 10.0.0.2:22 --in a --out b", true);
         check("attach eth0 --confirm soon", false);
         check("check a.toml --json", true);
         check("check --schema", true);
@@ -320,7 +336,7 @@ mod tests {
         check("import iptables - --force", false);
         check("attach", false);
         check("attach eth0 --mode fast", false);
-        check("list nat", false);
+        check("list routes", false);
         check("check a.toml --schema", false);
         check("", false);
     }

@@ -7,6 +7,7 @@ mod hosts;
 mod interface;
 mod keys;
 mod mistake;
+mod nat;
 mod network;
 mod places;
 mod policy;
@@ -24,8 +25,10 @@ mod selection;
 mod services;
 mod shadow;
 mod sizes;
+mod timeouts;
 mod traffic;
 mod warnings;
+mod zones;
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +37,8 @@ use std::fs;
 use std::path::{self, Path, PathBuf};
 use std::time::Duration;
 
+use amanda_fw_common::rules::Way;
+use amanda_fw_common::settings::gateway;
 use anyhow::{Context, Result};
 use toml::de::DeTable;
 
@@ -52,9 +57,11 @@ use amanda::Amanda;
 use hosts::{Hosts, Written};
 use interface::Modes;
 use mistake::{Mistake, Source};
+use nat::ConfigNat;
 use policy::Policy;
 use rule::ConfigRule;
 use section::{Read, Section, Value};
+use zones::Zones;
 
 /// Where the configuration is looked for when none is named.
 const PATH: &str = "/etc/amanda-fw/amanda-fw.toml";
@@ -75,10 +82,14 @@ pub(crate) struct Config {
     pub(crate) amanda: Amanda,
     /// The modes of interfaces.
     pub(crate) modes: Modes,
+    /// Groups of interfaces.
+    zones: Zones,
     /// Events that one CPU may send in a second.
     pub(crate) event_rate: u32,
     /// The rules, in order.
     pub(crate) rules: Vec<ConfigRule>,
+    /// The translations, in order.
+    nats: Vec<ConfigNat>,
     /// How many entries each table has room for.
     pub(crate) sizes: Sizes,
     /// Every network that is written anywhere.
@@ -95,6 +106,17 @@ impl Config {
     pub(crate) fn path(&self) -> Option<PathBuf> {
         let is_file = self.source.name != EMBEDDED_NAME;
         is_file.then(|| path::absolute(&self.source.name).ok()).flatten()
+    }
+
+    /// Returns what the host does as a gateway, as bits of [`gateway`]: nothing where nothing is
+    /// said of packets through it.
+    fn gateway(&self) -> u8 {
+        let translates = !self.nats.is_empty();
+        let is_forward = |rule: &ConfigRule| rule.way == Way::Forward;
+        let forwards =
+            translates || self.policy.forward.is_some() || self.rules.iter().any(is_forward);
+        let bit = |is_so, bit| if is_so { bit } else { 0 };
+        bit(forwards, gateway::FORWARDS) | bit(translates, gateway::TRANSLATES)
     }
 }
 
@@ -156,22 +178,27 @@ fn syntax(error: &toml::de::Error) -> Mistake {
 }
 
 fn read(document: &DeTable<'_>, source: &Source) -> Read<Config> {
-    let mut hosts = Hosts::default();
+    let (mut hosts, mut zones) = (Hosts::default(), Zones::default());
     let mut root = Section::new("the configuration", 0..0, &keys::ROOT, document);
     root.read("hosts", |value| hosts.read(value));
     let policy = root.read("policy", |v| Policy::read(v.span(), section::table(v)?));
     let amanda = root.read("amanda", |v| Amanda::read(v.span(), section::table(v)?, &hosts));
-    let modes = root.read("interfaces", interface::read_all);
+    root.read("zones", |value| zones.read(value));
+    let translates = root.has("nat");
+    let modes = root.read("interfaces", |v| interface::read_all(v, &zones, translates));
     let event_rate = root.read("events", event_rate);
-    let rules = root.read("rule", |value| rule::read_all(value, &hosts));
+    let rules = root.read("rule", |value| rule::read_all(value, &hosts, &zones));
+    let nats = root.read("nat", |value| nat::read_all(value, &hosts, &zones));
     let sizes = root.read("limits", |v| Sizes::read(v.span(), section::table(v)?));
     root.finish(Config {
         source: source.clone(),
         policy: policy.unwrap_or_default(),
         amanda: amanda.unwrap_or_default(),
         modes: modes.unwrap_or_default(),
+        zones,
         event_rate: event_rate.unwrap_or_else(default_event_rate),
         rules: rules.unwrap_or_default(),
+        nats: nats.unwrap_or_default(),
         sizes: sizes.unwrap_or_default(),
         networks: hosts.into_written(),
     })

@@ -24,6 +24,17 @@ pub(crate) enum Mode {
     Tc,
 }
 
+/// Why translation keeps packets out of XDP.
+pub(crate) const TC_ALONE: &str = "addresses are translated in TC alone, since the checksums of \
+                                   packets that XDP meets may be left to a device";
+
+impl Mode {
+    /// Tells whether packets are met in XDP, whatever the device is.
+    pub(crate) fn is_xdp(self) -> bool {
+        matches!(self, Self::Xdp | Self::XdpGeneric)
+    }
+}
+
 impl std::fmt::Display for Mode {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(match self {
@@ -79,6 +90,11 @@ pub(crate) fn index_of(name: &str) -> Option<u32> {
 /// Returns the name of the interface of an index, if it is still there.
 pub(crate) fn name_of(index: u32) -> Option<String> {
     nix::net::if_::if_indextoname(index).ok()?.into_string().ok()
+}
+
+/// Returns what people call the interface of an index: its name, or its index where it has gone.
+pub(crate) fn called(index: u32) -> String {
+    name_of(index).unwrap_or_else(|| format!("if{index}"))
 }
 
 fn device(name: &str, link: &LinkMessage) -> Result<Device> {

@@ -22,6 +22,8 @@ pub(crate) struct Explanation {
     pub(crate) rule: u16,
     /// The slot of the rule that would log it, else 0.
     pub(crate) log: u16,
+    /// The slots of the translations that it meets.
+    pub(crate) translations: Vec<u16>,
     /// The flow that the packet belongs to.
     pub(crate) flow: Option<(FlowKey, Flow)>,
     /// The expectation that the packet would use.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use amanda_fw_common::classifier::Classifier;
 use amanda_fw_common::label::RuleInfo;
 use amanda_fw_common::rules::Way;
+use amanda_fw_common::settings::gateway;
 use anyhow::{Context, Result, anyhow, bail};
 use aya::maps::{MapData, PerfEventArray};
 use aya::programs::links::{FdLink, LinkError, PinnedLink};
@@ -28,6 +29,7 @@ use rustix::io::Errno;
 use crate::bpffs::{self, PinDirectory};
 use crate::config::{Host, Ruleset};
 use crate::device::{Device, Mode};
+use crate::maps::FlowTable;
 use crate::maps::ruleset::{self, Contents};
 use crate::{clsact, maps, slots};
 
@@ -38,6 +40,9 @@ const XDP: &str = "xdp";
 const XDP_GENERIC: &str = "xdp-generic";
 const TC_INGRESS: &str = "tc-ingress";
 const TC_EGRESS: &str = "tc-egress";
+
+/// How many fragments are held, of all datagrams whose first one has not come yet: 4 MiB of frames.
+const HELD_FRAGMENTS: u32 = 2048;
 
 /// The longest that the kernel may take to let a program go, and the pause between two looks.
 const RELEASE: Duration = Duration::from_secs(5);
@@ -55,6 +60,7 @@ pub(crate) struct Firewall {
 struct Before {
     infos: Vec<RuleInfo>,
     seed: u64,
+    translates: bool,
 }
 
 impl Before {
@@ -63,8 +69,9 @@ impl Before {
             return Ok(Self::default());
         }
         let directory = pins.ruleset()?;
-        let seed = ruleset::read_settings(&directory)?.seed;
-        Ok(Self { infos: ruleset::read_infos(&directory)?, seed })
+        let settings = ruleset::read_settings(&directory)?;
+        let (seed, translates) = (settings.seed, settings.translates());
+        Ok(Self { infos: ruleset::read_infos(&directory)?, seed, translates })
     }
 
     /// Keeps the secret, or draws one.
@@ -96,10 +103,56 @@ fn open_object(
     for (name, path) in &paths {
         loader.map_pin_path(name, path);
     }
-    for (name, entries) in ruleset.sizes.by_map().into_iter().chain(contents.sizes()) {
+    let tables = sizes(ruleset).into_iter().chain(contents.sizes());
+    for (name, entries) in tables.chain(sizes_of_holding(ruleset)) {
         loader.map_max_entries(name, entries);
     }
     loader.load(OBJECT).context("make the BPF maps")
+}
+
+/// Returns how many entries each table needs that outlives a ruleset: hardly any those of translation
+/// where none takes place.
+pub(crate) fn sizes(ruleset: &Ruleset) -> Vec<(&'static str, u32)> {
+    let translates = ruleset.settings.translates();
+    let is_idle = |name| !translates && maps::NAT_TABLES.contains(&name);
+    let size = |(name, entries)| (name, if is_idle(name) { 1 } else { entries });
+    ruleset.sizes.by_map().into_iter().map(size).collect()
+}
+
+/// Returns how many entries the tables of held fragments need, which go with their ruleset: hardly any
+/// where no address is translated, since nothing is held then.
+fn sizes_of_holding(ruleset: &Ruleset) -> [(&'static str, u32); 2] {
+    let entries = if ruleset.settings.translates() { HELD_FRAGMENTS } else { 1 };
+    [(maps::WAITING, entries), (maps::HELD, entries)]
+}
+
+/// Has the tables of translation made anew where the ruleset in force has not used them, and this one
+/// needs more room.
+fn remove_idle_tables(pins: &PinDirectory, before: &Before, ruleset: &Ruleset) -> Result<()> {
+    if before.translates || !ruleset.settings.translates() {
+        return Ok(());
+    }
+    for (name, entries) in sizes(ruleset) {
+        let pin = pins.maps().join(name);
+        if maps::NAT_TABLES.contains(&name)
+            && pin.exists()
+            && maps::capacity(&pins.maps(), name)? != entries
+        {
+            fs::remove_file(&pin).with_context(|| format!("remove {}", pin.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Tells whether there are flows whose addresses are translated.
+fn has_translated_flows(pins: &PinDirectory) -> Result<bool> {
+    for name in [maps::EMBRYOS, maps::FLOWS] {
+        let flows = FlowTable::open(&pins.maps(), name)?;
+        if flows.entries().any(|(_, flow)| flow.source.is_set() || flow.destination.is_set()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// What is to be put in force.
@@ -130,9 +183,20 @@ impl Firewall {
         let mut settings = ruleset.settings;
         settings.seed = before.seed()?;
         settings.rule_fields = classifier.fields;
-        let (infos, roles) = (&slots.infos, &ruleset.roles);
-        let contents = Contents { settings, classifier: &classifier, infos, origin, roles };
+        let mut contents = Contents {
+            settings,
+            classifier: &classifier,
+            infos: &slots.infos,
+            origin,
+            roles: &ruleset.roles,
+            translations: &ruleset.translations,
+        };
+        if before.translates && has_translated_flows(pins)? {
+            // They go on as they are, although there may be no rule of translation any more.
+            contents.settings.gateway |= gateway::TRANSLATES;
+        }
         let next = pins.prepare_ruleset()?;
+        remove_idle_tables(pins, &before, ruleset)?;
         let ebpf = open_object(pins, &next, ruleset, &contents, log_level)?;
         maps::clear_slots(&pins.maps(), &slots.fresh)?;
         contents.write(&next)?;

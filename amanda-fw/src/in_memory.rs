@@ -19,6 +19,6 @@ pub(crate) fn compile(ruleset: &Ruleset) -> Result<(Settings, MemoryTables)> {
     let rules = Classifier::compile(&specs).map_err(|error| anyhow!("{error}"))?;
     let mut settings = ruleset.settings;
     settings.rule_fields = rules.fields;
-    let roles = ruleset.roles.clone();
-    Ok((settings, MemoryTables { roles, rules, ..MemoryTables::default() }))
+    let (roles, translations) = (ruleset.roles.clone(), ruleset.translations.clone());
+    Ok((settings, MemoryTables { roles, rules, translations, ..MemoryTables::default() }))
 }

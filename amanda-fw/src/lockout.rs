@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use amanda_fw_common::addr::Endpoint;
 use amanda_fw_common::datapath::{self, Arrival, Decision};
 use amanda_fw_common::memory::MemoryTables;
+use amanda_fw_common::nat::Crossing;
 use amanda_fw_common::rules::Way;
 use amanda_fw_common::settings::Settings;
 use amanda_fw_common::verdict::{Reason, Verdict};
@@ -81,10 +82,12 @@ fn decide(
     packet: &Packet,
     interface: u32,
 ) -> Decision {
-    let arrival = Arrival { way: Way::In, link: Link::Ethernet, interface, now: 0 };
+    let arrival = Arrival { way: Way::In, link: Link::Ethernet, interface, from: 0, now: 0 };
     let mut decision = Decision::new(Reason::PolicyDrop);
-    if !datapath::admit(packet, &arrival, settings, tables, &mut decision) {
-        datapath::ask_rules(packet, &arrival, settings, tables, &mut decision);
+    let (mut packet, mut crossing) = (*packet, Crossing::NONE);
+    let (packet, crossing) = (&mut packet, &mut crossing);
+    if !datapath::admit(packet, &arrival, settings, tables, crossing, &mut decision) {
+        datapath::ask_rules(packet, &arrival, settings, tables, crossing, &mut decision);
     }
     decision
 }

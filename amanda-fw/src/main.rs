@@ -1,5 +1,6 @@
 //! A stateful firewall for hosts and gateways that run the Amanda network backup system.
 
+mod addresses;
 mod adopt;
 mod aging;
 mod bpffs;
@@ -18,6 +19,7 @@ mod in_memory;
 mod lock;
 mod lockout;
 mod maps;
+mod nat;
 mod output;
 mod privileges;
 mod request;

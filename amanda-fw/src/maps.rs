@@ -12,6 +12,7 @@ use amanda_fw_common::expect::{Expectation, ExpectationKey};
 use amanda_fw_common::flow::{Flow, FlowKey};
 use amanda_fw_common::fragment::{FragmentKey, Fragments};
 use amanda_fw_common::label::Label;
+use amanda_fw_common::nat::{AliasKey, Binding, BindingKey, Mapped};
 use amanda_fw_common::rules::SourceKey;
 use amanda_fw_common::transaction::Transaction;
 use amanda_fw_common::verdict::{COUNTERS, Count};
@@ -28,14 +29,26 @@ pub(crate) const FLOWS: &str = "FLOWS";
 pub(crate) const EMBRYOS: &str = "EMBRYOS";
 /// Datagrams whose first fragment was accepted.
 pub(crate) const FRAGMENTS: &str = "FRAGMENTS";
+/// Datagrams whose first fragment has not come yet.
+pub(crate) const WAITING: &str = "WAITING";
+/// The fragments that are held until it comes.
+pub(crate) const HELD: &str = "HELD";
 /// What is expected.
 pub(crate) const EXPECTATIONS: &str = "EXPECTATIONS";
 /// The requests that nobody has answered.
 pub(crate) const REQUESTS: &str = "REQUESTS";
 /// The transactions.
 pub(crate) const TRANSACTIONS: &str = "TRANSACTIONS";
+/// What pairs of hosts have open.
+pub(crate) const PAIRS: &str = "PAIRS";
 /// What user space has read of requests.
 pub(crate) const LABELS: &str = "LABELS";
+/// Where packets go that come in with addresses that stand for others.
+pub(crate) const ALIASES: &str = "ALIASES";
+/// What sources are translated to.
+pub(crate) const BINDINGS: &str = "BINDINGS";
+/// The addresses of interfaces that masquerade.
+pub(crate) const ADDRESSES: &str = "ADDRESSES";
 /// Packets and occurrences, per CPU.
 const COUNTS: &str = "COUNTERS";
 /// The rings that events travel in.
@@ -52,14 +65,18 @@ const SOURCE_BUCKETS: &str = "SOURCE_BUCKETS";
 const RULE_COUNTS: &str = "RULE_COUNTERS";
 
 /// The maps that outlive the loader, and every ruleset.
-pub(crate) const PINNED: [&str; 12] = [
+pub(crate) const PINNED: [&str; 16] = [
     FLOWS,
     EMBRYOS,
     FRAGMENTS,
     EXPECTATIONS,
     REQUESTS,
     TRANSACTIONS,
+    PAIRS,
     LABELS,
+    ALIASES,
+    BINDINGS,
+    ADDRESSES,
     COUNTS,
     RULE_BUCKETS,
     SOURCE_BUCKETS,
@@ -70,6 +87,9 @@ pub(crate) const PINNED: [&str; 12] = [
 /// The tables whose fill is shown, in the order in which a person wants them.
 pub(crate) const TABLES: [&str; 6] =
     [FLOWS, EMBRYOS, EXPECTATIONS, TRANSACTIONS, REQUESTS, FRAGMENTS];
+
+/// The tables that nobody needs where no address is translated.
+pub(crate) const NAT_TABLES: [&str; 2] = [ALIASES, BINDINGS];
 
 /// Opens a pinned map.
 pub(crate) fn open(directory: &Path, name: &str) -> Result<Map> {
@@ -92,6 +112,8 @@ pub(crate) fn count(directory: &Path, name: &str) -> Result<u64> {
         EXPECTATIONS => ExpectationTable::open(directory, name)?.count(),
         TRANSACTIONS | REQUESTS => TransactionTable::open(directory, name)?.count(),
         FRAGMENTS => FragmentTable::open(directory, name)?.count(),
+        ALIASES => AliasTable::open(directory, name)?.count(),
+        BINDINGS => BindingTable::open(directory, name)?.count(),
         _ => bail!("{name} is no table"),
     };
     Ok(entries as u64)
@@ -117,6 +139,14 @@ pub(crate) type TransactionTable =
     Table<u64, Transaction, { size_of::<u64>() }, { size_of::<Transaction>() }>;
 /// What user space has read of requests.
 pub(crate) type LabelTable = Table<u64, Label, { size_of::<u64>() }, { size_of::<Label>() }>;
+/// Where packets go that come in with addresses that stand for others.
+pub(crate) type AliasTable =
+    Table<AliasKey, Mapped, { size_of::<AliasKey>() }, { size_of::<Mapped>() }>;
+/// What sources are translated to.
+pub(crate) type BindingTable =
+    Table<BindingKey, Binding, { size_of::<BindingKey>() }, { size_of::<Binding>() }>;
+/// The addresses of interfaces that masquerade, as numbers, by the interfaces' indexes.
+pub(crate) type AddressTable = Table<u32, u32, { size_of::<u32>() }, { size_of::<u32>() }>;
 type SourceBucketTable = Table<SourceKey, u64, { size_of::<SourceKey>() }, { size_of::<u64>() }>;
 type FragmentTable =
     Table<FragmentKey, Fragments, { size_of::<FragmentKey>() }, { size_of::<Fragments>() }>;

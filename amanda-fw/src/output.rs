@@ -1,10 +1,12 @@
 //! What people and programs read: lines of decisions, tables, reports, JSON.
 
 pub(crate) mod check;
+pub(crate) mod conntrack;
 pub(crate) mod event;
 pub(crate) mod explanation;
 pub(crate) mod list;
 pub(crate) mod log_line;
+pub(crate) mod opening;
 pub(crate) mod session;
 pub(crate) mod status;
 pub(crate) mod terminal;

@@ -8,7 +8,7 @@ use amanda_fw_common::rules::{MAX_PLACES, Rule};
 use amanda_fw_common::ruleset::RuleSpec;
 
 use crate::config::{Host, RuleEntry};
-use crate::output::check::RuleLine;
+use crate::output::check;
 
 /// Slots that there are but for the first, which stands for no rule.
 const SLOTS: u16 = (2 * MAX_PLACES - 1) as u16;
@@ -62,8 +62,11 @@ fn next_free(last: u16, used: &HashSet<u16>) -> u16 {
 /// Hashes all that a rule is, and how many like it came before.
 fn identity(parts: &[RuleEntry], seen: &mut HashMap<u64, u64>) -> u64 {
     let mut hasher = DefaultHasher::new();
-    for RuleEntry { name, spec, log_prefix, line: _ } in parts {
-        (name, spec, log_prefix).hash(&mut hasher);
+    for RuleEntry { name, spec, translation, log_prefix, line: _ } in parts {
+        // A translation is what it translates to, whatever its number.
+        let rule = Rule { translation: 0, ..spec.rule };
+        let spec = RuleSpec { rule, ..spec.clone() };
+        (name, spec, translation, log_prefix).hash(&mut hasher);
     }
     let alike = seen.entry(hasher.finish()).or_insert(0);
     *alike += 1;
@@ -80,7 +83,7 @@ fn info(entry: &RuleEntry, identity: u64, slot: u16, host: &Host) -> RuleInfo {
         way: entry.spec.way as u8,
         name: Label::new(&entry.name),
         prefix: Label::new(entry.log_prefix.as_deref().unwrap_or_default()),
-        matches: Label::new(&RuleLine::new(entry, host).matches()),
+        matches: Label::new(&check::matches(entry, host)),
     }
 }
 
@@ -88,6 +91,7 @@ fn info(entry: &RuleEntry, identity: u64, slot: u16, host: &Host) -> RuleInfo {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use amanda_fw_common::nat::Translation;
     use amanda_fw_common::rules::{Action, Way};
 
     use super::*;
@@ -96,7 +100,7 @@ mod tests {
         static LINES: AtomicUsize = AtomicUsize::new(1);
         let (spec, line) =
             (RuleSpec::all(Way::In, Rule::new(action, 0)), LINES.fetch_add(1, Ordering::Relaxed));
-        RuleEntry { name: name.to_owned(), spec, log_prefix: None, line }
+        RuleEntry { name: name.to_owned(), spec, translation: None, log_prefix: None, line }
     }
 
     fn check(entries: &[RuleEntry], before: &Slots, slots: &[u16], fresh: &[u16]) -> Slots {
@@ -127,6 +131,19 @@ mod tests {
         check(&[entry("ssh", Action::Drop)], &before, &[2], &[2]);
         let twice = [entry("ssh", Action::Accept), entry("ssh", Action::Accept)];
         check(&twice, &before, &[1, 2], &[2]);
+    }
+
+    #[test]
+    fn a_translation_is_what_it_translates_to_whatever_its_number() {
+        let nat = |number, to| {
+            let rule = Rule { translation: number, ..Rule::new(Action::Translate, 0) };
+            let spec = RuleSpec::all(Way::Postrouting, rule);
+            let translation = Some(Translation { first: to, last: to, ..Translation::default() });
+            RuleEntry { spec, translation, ..entry("nat", Action::Translate) }
+        };
+        let none = assign(&[], &[], &Host::default());
+        let first = check(&[nat(0, 1), nat(1, 2)], &none, &[1, 2], &[1, 2]);
+        check(&[nat(0, 3), nat(1, 1)], &first, &[3, 1], &[3]);
     }
 
     #[test]

@@ -22,9 +22,10 @@ fn check(local: &str, state: TcpState, from: &str, expected: FlowState) {
     let sockets = [listener, socket(local, "198.51.100.7:40000", state)];
     let [connection] = found(&sockets)[..] else { panic!("one connection") };
     let (key, flow) = connection.flow(7);
-    let originator = if flow.is_from_a() { key.a() } else { key.b() };
+    let (originator, _) = flow.ends(&key);
     assert_eq!((originator.to_string().as_str(), flow.state()), (from, expected));
     assert_eq!((flow.seen, flow.started), (7, 7));
+    assert!(flow.is_routed() && !flow.source.is_set());
 }
 
 #[test]

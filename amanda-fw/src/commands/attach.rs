@@ -13,6 +13,7 @@ use tokio::task::LocalSet;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::reload::{Guard, reload};
+use crate::addresses::Follower;
 use crate::adopt::Adoption;
 use crate::aging::Aging;
 use crate::bpffs::PinDirectory;
@@ -28,7 +29,7 @@ use crate::output::log_line::log_line;
 use crate::output::terminal::Terminal;
 use crate::output::wall_clock::WallClock;
 use crate::rule_names::RuleNames;
-use crate::switch::Switch;
+use crate::switch::{Switch, Switched};
 use crate::{clock, lockout, privileges};
 
 /// How often the tables are swept.
@@ -138,7 +139,8 @@ async fn enforce(
         let adoption = adopted.insert(Adoption::open(&pins.maps())?);
         adopt(adoption, args, &mut terminal)
     };
-    let (mut firewall, placements) = switch.run(devices, args.mode, before).await?;
+    let Switched { mut firewall, placements, changes } =
+        switch.run(devices, args.mode, before).await?;
     drop(lock);
     let (sender, receiver) = mpsc::channel(BACKLOG);
     events::follow(firewall.take_events()?, &sender)?;
@@ -147,6 +149,9 @@ async fn enforce(
     }
     for (device, mode) in &placements {
         terminal.print(&format!("attached {} ({mode}) with {}", device.name, config.name()))?;
+    }
+    for change in changes.iter().filter(|change| change.is_of_known()) {
+        terminal.print(&change.text())?;
     }
     if let Some(mut adoption) = adopted {
         // Connections may have been opened meanwhile.
@@ -174,6 +179,7 @@ struct Watch<'a> {
     global: &'a Global,
     terminal: Terminal,
     aging: Aging,
+    follower: Follower,
     transactions: TransactionTable,
     labels: LabelTable,
     clock: WallClock,
@@ -189,6 +195,7 @@ impl<'a> Watch<'a> {
             global,
             terminal,
             aging: Aging::open(pins)?,
+            follower: Follower::start()?,
             transactions: TransactionTable::open(&pins.maps(), maps::TRANSACTIONS)?,
             labels: LabelTable::open(&pins.maps(), maps::LABELS)?,
             clock: WallClock::now(),
@@ -204,6 +211,8 @@ impl<'a> Watch<'a> {
     async fn run(mut self, mut receiver: Receiver<Message>, signals: Signals) -> Result<End> {
         let Signals { mut interrupt, mut terminate, mut hangup } = signals;
         let (mut sweep, mut look) = (every(SWEEP), every(LOOK));
+        // What has changed before the loader began to follow.
+        self.follow().await?;
         loop {
             tokio::select! {
                 _ = interrupt.recv() => return Ok(End::Stopped),
@@ -214,9 +223,20 @@ impl<'a> Watch<'a> {
                         return Ok(end);
                     }
                 }
+                () = self.follower.wait() => self.follow().await?,
                 _ = sweep.tick() => self.aging.sweep(clock::monotonic())?,
                 Some(message) = receiver.recv() => self.tell(message)?,
             }
+        }
+    }
+
+    /// Has interfaces lend the addresses that they have now; where that fails, they go on as before.
+    async fn follow(&mut self) -> Result<()> {
+        match self.follower.refresh(self.pins).await {
+            Ok(changes) => changes.iter().try_for_each(|c| self.terminal.print(&c.text())),
+            // The firewall is being taken off.
+            Err(_) if self.pins.generation()?.is_none() => Ok(()),
+            Err(error) => self.terminal.print(&format!("warning: {error:#}")),
         }
     }
 
@@ -297,17 +317,26 @@ impl<'a> Watch<'a> {
     }
 
     /// Writes what a rule logs of a packet, as the kernel's LOG target does.
+    /// Returns the names of the interfaces of a packet, the second one empty where it is not forwarded.
+    fn interfaces(&mut self, event: &Event) -> (String, String) {
+        let interface = self.interface(event.interface);
+        let output = if event.output == 0 { String::new() } else { self.interface(event.output) };
+        (interface, output)
+    }
+
     fn log_line(&mut self, event: &Event, packet: &[u8]) -> String {
-        let name = self.interface(event.interface);
-        let time = self.clock.time_of_day(event.time);
-        format!("{time} {}{}", self.rule_names.prefix(event.log), log_line(event, &name, packet))
+        let (interface, output) = self.interfaces(event);
+        let (time, prefix) =
+            (self.clock.time_of_day(event.time), self.rule_names.prefix(event.log));
+        format!("{time} {prefix}{}", log_line(event, &interface, &output, packet))
     }
 
     fn decision(&mut self, event: &Event, about: Option<String>) -> String {
-        let name = self.interface(event.interface);
+        let (interface, output) = self.interfaces(event);
         let lines = EventLines {
             clock: &self.clock,
-            interface_name: &|_| name.clone(),
+            interface: &interface,
+            output: &output,
             rule_names: &self.rule_names,
             color: self.terminal.has_color(),
         };
@@ -322,8 +351,7 @@ impl<'a> Watch<'a> {
     }
 
     fn interface(&mut self, index: u32) -> String {
-        let name = || device::name_of(index).unwrap_or_else(|| format!("if{index}"));
-        self.interfaces.entry(index).or_insert_with(name).clone()
+        self.interfaces.entry(index).or_insert_with(|| device::called(index)).clone()
     }
 }
 

@@ -20,11 +20,13 @@ pub(crate) fn run(args: &ExplainArgs, global: &Global) -> Result<()> {
     global.terminal().print(&text)
 }
 
-/// Returns the name of the interface that is asked about, and which way the packet goes.
-fn place(args: &ExplainArgs) -> (Option<&str>, Way) {
-    match &args.outgoing {
-        Some(name) => (Some(name), Way::Out),
-        None => (args.incoming.as_deref(), Way::In),
+/// Returns the names of the interfaces that are asked about, the second one of a packet through the
+/// host, and which way the packet goes.
+fn place(args: &ExplainArgs) -> ([Option<&str>; 2], Way) {
+    match (args.incoming.as_deref(), args.outgoing.as_deref()) {
+        (Some(input), Some(output)) => ([Some(input), Some(output)], Way::Forward),
+        (None, Some(output)) => ([Some(output), None], Way::Out),
+        (input, None) => ([input, None], Way::In),
     }
 }
 
@@ -42,27 +44,37 @@ fn offline(args: &ExplainArgs, global: &Global) -> Result<Answer> {
     let config = config::load(global.config.as_deref())?;
     let host = Host::read()?;
     let ruleset: Ruleset = config::compile(&config, &host)?;
-    let (name, way) = place(args);
-    let index = name.map_or(Ok(0), |name| {
+    let (names, way) = place(args);
+    let index = |name: Option<&str>| {
+        let Some(name) = name else { return Ok(0) };
         let index = host.interfaces.get(name).copied();
         index.with_context(|| format!("no interface is called {name}; `ip link` lists them"))
-    })?;
-    let packet = Packet::read(&words(args), way, index)?;
+    };
+    let [input, output] = names.map(index);
+    let packet = Packet::read(&words(args), way, [input?, output?])?;
     let explanation = explain::by_config(&packet, &ruleset)?;
     // The slot of a rule is its place here.
     let infos = slots::by_place(&ruleset.rules, &host);
-    Ok(Answer::new(&packet, name, &explanation, |slot| rule(&infos, slot)))
+    let openings = &ruleset.settings.openings;
+    Ok(Answer::new(&packet, names, &explanation, openings, |slot| rule(&infos, slot)))
 }
 
 fn online(args: &ExplainArgs, global: &Global) -> Result<Answer> {
     let view = View::open(global)?;
     privileges::raise_memlock();
-    let (name, way) = place(args);
+    let ([name, output], way) = place(args);
+    if output.is_some() {
+        bail!(
+            "the routes of this host say where a packet leaves: leave --out out, or add --offline"
+        );
+    }
     let device = device(&view, name)?;
-    let packet = Packet::read(&words(args), way, device.index)?;
+    let packet = Packet::read(&words(args), way, [device.index, 0])?;
     let infos = view.rules()?;
     let explanation = explain::by_programs(&packet, &device, view.pins(), &infos)?;
-    Ok(Answer::new(&packet, Some(&device.name), &explanation, |slot| rule(&infos, slot)))
+    let openings = view.settings()?.openings;
+    let names = [Some(device.name.as_str()), None];
+    Ok(Answer::new(&packet, names, &explanation, &openings, |slot| rule(&infos, slot)))
 }
 
 fn rule(infos: &[RuleInfo], slot: u16) -> Option<RuleAnswer> {

@@ -7,10 +7,10 @@ use anyhow::{Result, bail};
 use crate::bpffs::PinDirectory;
 use crate::cli::{Global, ReloadArgs};
 use crate::config::{self, Host, Ruleset};
-use crate::firewall::Placement;
+use crate::firewall::{self, Placement};
 use crate::lock::Lock;
 use crate::maps::{self, ruleset};
-use crate::switch::Switch;
+use crate::switch::{Switch, Switched};
 use crate::view::View;
 use crate::{clock, device, ended, lockout, privileges};
 
@@ -73,10 +73,12 @@ pub(crate) async fn reload(
     let (config, ruleset, host) = (&config, &ruleset, &host);
     let (log_level, colors_errors) = (global.log_level(), global.colors_errors());
     let switch = Switch { pins, config, ruleset, host, log_level, colors_errors };
-    let (_, placements) = switch.run(&[], None, || Ok(())).await?;
+    let Switched { placements, changes, .. } = switch.run(&[], None, || Ok(())).await?;
     let ended = ended::end_flows(pins, config, ruleset)?;
     let resized = if is_resized(pins, ruleset)? { RESIZED } else { "" };
-    Ok(format!("{}{resized}", line(config.name(), &placements, ended)))
+    let changes = changes.iter().filter(|change| change.is_of_known());
+    let changes: String = changes.map(|change| format!("\n{}", change.text())).collect();
+    Ok(format!("{}{changes}{resized}", line(config.name(), &placements, ended)))
 }
 
 /// What a reload cannot do.
@@ -85,8 +87,9 @@ const RESIZED: &str = "\nwarning: [limits] has changed, and the tables keep thei
 
 /// Tells whether the tables have other sizes than the configuration wants.
 fn is_resized(pins: &PinDirectory, ruleset: &Ruleset) -> Result<bool> {
-    for (name, entries) in ruleset.sizes.by_map() {
-        if maps::capacity(&pins.maps(), name)? != entries {
+    for (name, entries) in firewall::sizes(ruleset) {
+        let is_used = ruleset.settings.translates() || !maps::NAT_TABLES.contains(&name);
+        if is_used && maps::capacity(&pins.maps(), name)? != entries {
             return Ok(true);
         }
     }

@@ -1,8 +1,10 @@
 //! `amanda-fw status`: shows what is going on, without loading a program or changing a map.
 
+use amanda_fw_common::settings::Settings;
 use anyhow::Result;
 
 use crate::cli::{Global, StatusArgs};
+use crate::output::opening;
 use crate::output::status::{self, Fill, Interface, Policy, Ruleset, Snapshot};
 use crate::view::View;
 use crate::{clock, device, firewall, maps, output};
@@ -25,14 +27,16 @@ fn snapshot(view: &View) -> Result<Snapshot> {
         interfaces: view.interfaces()?.into_iter().map(interface).collect(),
         ruleset: Ruleset::new(view.generation()?, view.config()?, &settings, clock::monotonic()),
         policy: Policy::of(&view.rules()?),
-        tables: fills(view)?,
+        openings: opening::rows(&settings.openings),
+        tables: fills(view, &settings)?,
         reasons: status::reasons(&counts),
         occurrences: status::occurrences(&counts),
         sessions: view.sessions()?,
     })
 }
 
-fn fills(view: &View) -> Result<Vec<Fill>> {
+fn fills(view: &View, settings: &Settings) -> Result<Vec<Fill>> {
+    let of_translation: &[&str] = if settings.translates() { &maps::NAT_TABLES } else { &[] };
     let fill = |name: &&str| {
         Ok(Fill {
             name: name.to_lowercase(),
@@ -40,5 +44,5 @@ fn fills(view: &View) -> Result<Vec<Fill>> {
             capacity: maps::capacity(view.maps(), name)?.into(),
         })
     };
-    maps::TABLES.iter().map(fill).collect()
+    maps::TABLES.iter().chain(of_translation).map(fill).collect()
 }

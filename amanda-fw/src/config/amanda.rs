@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
+use amanda_fw_common::auth::Auth;
 use amanda_fw_common::connect::PortRange;
 use amanda_fw_common::settings::Settings;
 use toml::de::DeTable;
 
 use super::hosts::{Hosts, Place};
 use super::keys;
-use super::mistake::Span;
+use super::mistake::{Mistake, Span};
 use super::ports::{port, range};
-use super::scalar::time;
-use super::section::{Read, Section, Spans};
+use super::scalar::{one_of, time};
+use super::section::{Read, Section, Spans, Value, list};
 
 /// What the firewall is told of Amanda.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub(crate) struct Amanda {
     pub(crate) servers: Vec<Place>,
     /// Whom they may reach, and who may recover from them.
     pub(crate) clients: Vec<Place>,
+    /// The bits of the auths that they use.
+    pub(crate) auths: u16,
     /// The port that amandad listens on.
     pub(crate) control_port: u16,
     /// The UDP ports that requests come from.
@@ -41,6 +44,7 @@ impl Default for Amanda {
         Self {
             servers: Vec::new(),
             clients: Vec::new(),
+            auths: Auth::bits(&Auth::DEFAULT),
             control_port: settings.control_port,
             control_source_ports: settings.control_sources(),
             stream_ports: settings.streams(),
@@ -59,6 +63,7 @@ impl Amanda {
         let mut section = Section::new("[amanda]", span, &keys::AMANDA, table);
         let servers = section.read("servers", |value| hosts.places(value));
         let clients = section.read("clients", |value| hosts.places(value));
+        let auths = section.read("auth", auths);
         let control_port = section.read("control_port", port);
         let control_source_ports = section.read("control_source_ports", range);
         let stream_ports = section.read("stream_ports", range);
@@ -68,6 +73,7 @@ impl Amanda {
         section.finish(Self {
             servers: servers.unwrap_or_else(neighbours),
             clients: clients.unwrap_or_else(neighbours),
+            auths: auths.unwrap_or(default.auths),
             control_port: control_port.unwrap_or(default.control_port),
             control_source_ports: control_source_ports.unwrap_or(default.control_source_ports),
             stream_ports: stream_ports.unwrap_or(default.stream_ports),
@@ -76,4 +82,23 @@ impl Amanda {
             spans,
         })
     }
+}
+
+/// Lists the names of the auths.
+pub(super) fn auth_names() -> Vec<String> {
+    Auth::ALL.iter().map(ToString::to_string).collect()
+}
+
+/// Reads the bits of one auth or several.
+fn auths(value: &Value<'_>) -> Read<u16> {
+    let named = list(value, |element| {
+        one_of(element, &auth_names(), |name| {
+            Auth::ALL.iter().copied().find(|auth| auth.name() == name)
+        })
+    })?;
+    if named.is_empty() {
+        let mistake = Mistake::new(value.span(), "without an auth Amanda's hosts cannot talk");
+        return Err(vec![mistake.way_out("name what amanda.conf says, or remove the key")]);
+    }
+    Ok(Auth::bits(&named))
 }

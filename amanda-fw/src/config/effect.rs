@@ -59,9 +59,11 @@ pub(super) fn verdict(value: &Value<'_>) -> Read<Action> {
     one_of(value, &verdicts.map(Action::name), |name| named(name, &verdicts))
 }
 
+/// What a rule may do; what translates is written in `[[nat]]`.
+pub(super) const ACTIONS: [Action; 4] = [Action::Accept, Action::Drop, Action::Reject, Action::Log];
+
 fn action(value: &Value<'_>) -> Read<Action> {
-    let names: Vec<&str> = Action::ALL.iter().map(|action| action.name()).collect();
-    one_of(value, &names, |name| named(name, Action::ALL))
+    one_of(value, &ACTIONS.map(Action::name), |name| named(name, &ACTIONS))
 }
 
 fn named(name: &str, actions: &[Action]) -> Option<Action> {
@@ -150,7 +152,7 @@ pub(super) fn logging(action: Action, log: Option<&Log>) -> Rule {
     let rate = log.map(|log| log.rate).or(usual);
     Rule {
         log_rate: rate.unwrap_or(Rate::UNLIMITED),
-        logs: u16::from(rate.is_some()),
+        logs: u8::from(rate.is_some()),
         ..Rule::new(action, 0)
     }
 }

@@ -1,6 +1,7 @@
 //! This machine as rules see it, in the network namespace that the loader runs in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::net::IpAddr;
 
 use amanda_fw_common::addr::Network;
@@ -18,12 +19,24 @@ pub(crate) struct Host {
     pub(crate) own: Vec<(IpAddr, u8)>,
     /// The interfaces' indexes, by name.
     pub(crate) interfaces: BTreeMap<String, u32>,
+    /// The names of the interfaces that have an IPv4 address.
+    pub(crate) addressed: BTreeSet<String>,
+    /// Whether the kernel forwards IPv4, if it says so.
+    pub(crate) forwards: Option<bool>,
 }
+
+/// What says whether the kernel forwards IPv4.
+const IP_FORWARD: &str = "/proc/sys/net/ipv4/ip_forward";
 
 impl Host {
     /// Asks the kernel.
     pub(crate) fn read() -> Result<Self> {
-        Ok(Self { own: addresses()?, interfaces: interfaces()? })
+        let forwards = fs::read_to_string(IP_FORWARD).ok().map(|text| text.trim() != "0");
+        let addresses = addresses()?;
+        let of_ipv4 = addresses.iter().filter(|(_, ip, _)| ip.is_ipv4());
+        let addressed = of_ipv4.map(|(name, ..)| name.clone()).collect();
+        let own = addresses.into_iter().map(|(_, ip, prefix)| (ip, prefix)).collect();
+        Ok(Self { own, interfaces: interfaces()?, addressed, forwards })
     }
 
     /// Returns each address as a network of its own.
@@ -38,11 +51,14 @@ impl Host {
     }
 }
 
-fn addresses() -> Result<Vec<(IpAddr, u8)>> {
+/// Lists the interfaces' names and addresses, each with the length of its network's prefix.
+fn addresses() -> Result<Vec<(String, IpAddr, u8)>> {
     let interfaces = getifaddrs().context("list this machine's addresses")?;
     let own = interfaces.filter_map(|interface| {
         let address = ip(&interface.address?)?;
-        Some((address, prefix(ip(&interface.netmask?)?)))
+        // An address may have a label such as eth0:1.
+        let name = interface.interface_name.split(':').next().unwrap_or_default();
+        Some((name.to_owned(), address, prefix(ip(&interface.netmask?)?)))
     });
     Ok(own.collect())
 }
@@ -74,7 +90,7 @@ mod tests {
 
     fn check(address: &str, prefix: u8, own: &[&str], on_link: &[&str]) {
         let ip = address.parse().expect("an address");
-        let host = Host { own: vec![(ip, prefix)], interfaces: BTreeMap::new() };
+        let host = Host { own: vec![(ip, prefix)], ..Host::default() };
         let texts = |networks: Vec<Network>| -> Vec<String> {
             networks.iter().map(network::display).collect()
         };
@@ -103,6 +119,7 @@ mod tests {
     #[test]
     fn every_machine_has_a_loopback_interface() {
         let host = Host::read().expect("a host");
+        assert!(host.forwards.is_some());
         assert!(host.interfaces.get("lo").is_some_and(|&index| index > 0), "{host:?}");
     }
 }

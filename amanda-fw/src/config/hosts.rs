@@ -87,7 +87,8 @@ impl Hosts {
         selection(value, "a place", |element, text| self.place(element, text))
     }
 
-    fn place(&self, value: &Value<'_>, text: &str) -> Read<Vec<Place>> {
+    /// Reads a place, which may be several networks.
+    pub(super) fn place(&self, value: &Value<'_>, text: &str) -> Read<Vec<Place>> {
         match text {
             ANY => return Ok(vec![Place::Any]),
             OWN => return Ok(vec![Place::Own]),

@@ -6,7 +6,7 @@ use super::policy::OnReload;
 use super::rate::MOST_AT_ONCE;
 use super::scalar::choices;
 use super::sizes::MOST as MOST_ENTRIES;
-use super::{hosts, protocol, rule, services};
+use super::{amanda, effect, hosts, nat, protocol, rule, services};
 use crate::device::Mode;
 
 /// The keys of one table.
@@ -97,6 +97,15 @@ const PORTS: Shape =
     Shape::Many(&Shape::Either(&[PORT, Shape::Word("^!? *[0-9]+(:[0-9]+)?$")]), Empty::Refused);
 const PLACE: Shape = Shape::Suggested(hosts::words, "^!?.+$");
 const PLACES: Shape = Shape::Many(&PLACE, Empty::Refused);
+const INTERFACES: Shape = Shape::Many(&Shape::Word("^!? *[^/ ]{1,15}$"), Empty::Refused);
+const SERVICES: Shape = Shape::Many(&Shape::Choice(services::names), Empty::Refused);
+const PROTOCOLS: Shape = Shape::Many(
+    &Shape::Either(&[
+        Shape::Number(0, 255),
+        Shape::Suggested(protocol::names, "^!? *[a-z0-9.-]+$"),
+    ]),
+    Empty::Refused,
+);
 const LIMIT_SHAPE: Shape = Shape::Either(&[RATE, Shape::Table(&LIMIT)]);
 const LOG_SHAPE: Shape = Shape::Either(&[TEXT, Shape::Table(&LOG)]);
 const VERDICT: Shape = Shape::Choice(verdicts);
@@ -106,7 +115,7 @@ fn verdicts() -> Vec<String> {
 }
 
 fn actions() -> Vec<String> {
-    Action::ALL.iter().map(ToString::to_string).collect()
+    effect::ACTIONS.iter().map(ToString::to_string).collect()
 }
 
 fn rejections() -> Vec<String> {
@@ -139,6 +148,12 @@ pub(super) static ROOT: Keys = Keys {
             "",
             "What is special about an interface.",
         ),
+        key(
+            "zones",
+            Shape::Named(&Shape::Many(&Shape::Word("^[^/ ,!]{1,15}$"), Empty::Refused)),
+            "",
+            "Names for groups of interfaces.",
+        ),
         key("events", Shape::Table(&EVENTS), "", "How much is told of decisions."),
         key("limits", Shape::Table(&LIMITS), "", "How many entries each table has room for."),
         key(
@@ -147,8 +162,15 @@ pub(super) static ROOT: Keys = Keys {
             "",
             "Rules for packets of no flow, in order: the first that a packet fits decides.",
         ),
+        key(
+            "nat",
+            Shape::Tables(&NAT),
+            "",
+            "What the addresses of IPv4 packets become, in order: the first that a packet fits \
+             decides.",
+        ),
     ],
-    absent: &["nat"],
+    absent: &[],
 };
 
 /// `[policy]`.
@@ -157,10 +179,17 @@ pub(super) static POLICY: Keys = Keys {
         key("incoming", VERDICT, "\"drop\"", "What happens to what comes in."),
         key("outgoing", VERDICT, "\"accept\"", "What happens to what goes out."),
         key(
+            "forward",
+            VERDICT,
+            "",
+            "What happens to what goes through the host; \"drop\" where a rule or a translation \
+             is about that, else it is not told from what comes in.",
+        ),
+        key(
             "log",
             LOG_SHAPE,
             "",
-            "Logs what the policy of either direction drops or rejects: a prefix, or a table.",
+            "Logs what the policy of any direction drops or rejects: a prefix, or a table.",
         ),
         key(
             "icmp",
@@ -194,6 +223,13 @@ pub(super) static AMANDA: Keys = Keys {
             "[\"self\", \"on-link\"]",
             "Whom they may reach, and who may recover from them.",
         ),
+        key(
+            "auth",
+            Shape::Many(&Shape::Choice(amanda::auth_names), Empty::Refused),
+            "[\"bsd\", \"bsdudp\", \"bsdtcp\", \"ssl\"]",
+            "How they prove themselves to each other, as in amanda.conf; \"classic\" is \
+             amoldrecover's way.",
+        ),
         key("control_port", PORT, "10080", "The port that amandad listens on."),
         key(
             "control_source_ports",
@@ -226,7 +262,7 @@ pub(super) static AMANDA: Keys = Keys {
 /// `[interfaces.NAME]`.
 pub(super) static INTERFACE: Keys = Keys {
     keys: &[key("mode", Shape::Choice(choices::<Mode>), "\"auto\"", "Where packets are met.")],
-    absent: &["nat", "masquerade", "log"],
+    absent: &["log"],
 };
 
 /// `[events]`.
@@ -249,6 +285,7 @@ pub(super) static LIMITS: Keys = Keys {
         key("expectations", ENTRIES, "16384", "Announced ports that wait for a connection."),
         key("transactions", ENTRIES, "8192", "Requests and their replies."),
         key("fragments", ENTRIES, "8192", "Datagrams whose fragments are under way."),
+        key("nat", ENTRIES, "65536", "Translated flows, where addresses are translated."),
     ],
     absent: &[],
 };
@@ -260,25 +297,16 @@ pub(super) static RULE: Keys = Keys {
         key("direction", Shape::Choice(choices::<rule::Direction>), "\"in\"", "Which way it goes."),
         key(
             "interface",
-            Shape::Many(&Shape::Word("^!? *[^/ ]{1,15}$"), Empty::Refused),
+            INTERFACES,
             "",
-            "Which interfaces it crosses; \"!eth0\" excludes one.",
+            "Which interfaces or zones it crosses; \"!eth0\" excludes one.",
         ),
-        key(
-            "service",
-            Shape::Many(&Shape::Choice(services::names), Empty::Refused),
-            "",
-            "Ready-made protocols and ports, by firewalld's names.",
-        ),
+        key("in", INTERFACES, "", "Where a packet through the host comes by."),
+        key("out", INTERFACES, "", "Where a packet through the host leaves."),
+        key("service", SERVICES, "", "Ready-made protocols and ports, by firewalld's names."),
         key(
             "protocol",
-            Shape::Many(
-                &Shape::Either(&[
-                    Shape::Number(0, 255),
-                    Shape::Suggested(protocol::names, "^!? *[a-z0-9.-]+$"),
-                ]),
-                Empty::Refused,
-            ),
+            PROTOCOLS,
             "",
             "Protocols by IANA's name or number; \"!tcp\" excludes one.",
         ),
@@ -321,6 +349,44 @@ pub(super) static RULE: Keys = Keys {
             "New flows by this rule; more are dropped, and no later rule is asked.",
         ),
         key("limit_per_source", LIMIT_SHAPE, "", "The same for each source address."),
+    ],
+    absent: &[],
+};
+
+/// `[[nat]]`.
+pub(super) static NAT: Keys = Keys {
+    keys: &[
+        key("name", TEXT, "\"nat N\"", "What people call it."),
+        required(
+            "kind",
+            Shape::Choice(nat::kinds),
+            "\"masquerade\" gives sources the address of the interface that packets leave by, \
+             \"source\" another address; \"destination\" sends packets to another host; \"none\" \
+             exempts packets from the translations behind it.",
+        ),
+        key("in", INTERFACES, "", "Where packets come by whose destination is translated."),
+        key("out", INTERFACES, "", "Where packets leave whose source is translated."),
+        key("service", SERVICES, "", "Ready-made protocols and ports, by firewalld's names."),
+        key("protocol", PROTOCOLS, "", "Protocols by IANA's name or number."),
+        key("from", PLACES, "\"any\"", "Where packets come from."),
+        key("destination", PLACES, "\"any\"", "Where packets go before they are translated."),
+        key("ports", PORTS, "", "Destination ports before they are translated."),
+        key("source_ports", PORTS, "", "Source ports before they are translated."),
+        key(
+            "to",
+            Shape::Word("^[^!]+$"),
+            "",
+            "What the address becomes: an address or a name of [hosts], for sources also a range \
+             such as \"192.0.2.1-192.0.2.9\".",
+        ),
+        key("to_port", PORT, "", "What the first of `ports` becomes; the others follow."),
+        key("to_ports", PORT_OR_RANGE, "", "Which ports sources may get."),
+        key(
+            "filtering",
+            Shape::Choice(nat::filterings),
+            "\"address-and-port-dependent\"",
+            "Who may send to what a source has become (RFC 4787).",
+        ),
     ],
     absent: &[],
 };

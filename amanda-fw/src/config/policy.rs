@@ -17,6 +17,8 @@ pub(crate) struct Policy {
     pub(crate) incoming: Action,
     /// What happens to packets that go out.
     pub(crate) outgoing: Action,
+    /// What happens to packets that go through the host, if anything is said of it.
+    pub(crate) forward: Option<Action>,
     /// How what it keeps out is logged, if it is.
     pub(crate) log: Option<Log>,
     /// Whether echo requests come in and neighbour discovery passes.
@@ -41,6 +43,7 @@ impl Default for Policy {
         Self {
             incoming: Action::Drop,
             outgoing: Action::Accept,
+            forward: None,
             log: None,
             icmp: true,
             end_flows: false,
@@ -56,10 +59,11 @@ impl Policy {
         let default = Self::default();
         let incoming = section.read("incoming", verdict).unwrap_or(default.incoming);
         let outgoing = section.read("outgoing", verdict).unwrap_or(default.outgoing);
+        let forward = section.read("forward", verdict);
         let log = section.read("log", Log::read);
         let icmp = section.read("icmp", boolean).unwrap_or(default.icmp);
         let end_flows = section.read("on_reload", choice::<OnReload>) == Some(OnReload::End);
         let spans = section.spans();
-        section.finish(Self { incoming, outgoing, log, icmp, end_flows, spans })
+        section.finish(Self { incoming, outgoing, forward, log, icmp, end_flows, spans })
     }
 }

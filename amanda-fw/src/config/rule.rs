@@ -4,16 +4,17 @@ use amanda_fw_common::rules::{Action, Rejection, State, Way};
 use amanda_fw_common::ruleset::Protocols;
 use amanda_fw_common::wire::PROTOCOL_TCP;
 use clap::ValueEnum;
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 
 use super::effect::Effect;
 use super::hosts::{Hosts, Place};
 use super::keys;
-use super::mistake::{Mistake, Span};
+use super::mistake::Mistake;
 use super::scalar::{choice, complain, text};
 use super::section::{Read, Section, Spans, Value, list, nonempty, table};
-use super::selection::{Selection, selection};
+use super::selection::Selection;
 use super::traffic::{self, Traffic};
+use super::zones::{Interface, Zones};
 
 /// One rule as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +25,10 @@ pub(crate) struct ConfigRule {
     pub(crate) name: String,
     /// Which way a packet must go.
     pub(super) way: Way,
-    /// Which interfaces it must cross.
+    /// Which interfaces it must cross; where it goes through the host, which it must come by.
     pub(super) interfaces: Selection<Interface>,
+    /// Which interfaces it must leave by where it goes through the host.
+    pub(super) outputs: Selection<Interface>,
     /// Which protocols and ports it must have; any of these.
     pub(super) traffic: Vec<Traffic>,
     /// Where it must come from.
@@ -38,20 +41,12 @@ pub(crate) struct ConfigRule {
     pub(super) effect: Effect,
 }
 
-/// An interface, and where it is named.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Interface {
-    /// The name.
-    pub(super) name: String,
-    /// Where it stands in the text.
-    pub(super) span: Span,
-}
-
 /// Which way a packet goes.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum Direction {
     In,
     Out,
+    Forward,
 }
 
 impl From<Direction> for Way {
@@ -59,6 +54,7 @@ impl From<Direction> for Way {
         match direction {
             Direction::In => Self::In,
             Direction::Out => Self::Out,
+            Direction::Forward => Self::Forward,
         }
     }
 }
@@ -71,30 +67,46 @@ pub(super) enum ConfigState {
 }
 
 /// Reads all the rules.
-pub(super) fn read_all(value: &Value<'_>, hosts: &Hosts) -> Read<Vec<ConfigRule>> {
+pub(super) fn read_all(value: &Value<'_>, hosts: &Hosts, zones: &Zones) -> Read<Vec<ConfigRule>> {
+    tables(value, "rules", "rule", |element, number| {
+        ConfigRule::read(element, number, hosts, zones)
+    })
+}
+
+/// Reads a list of tables, which are numbered from 1.
+pub(super) fn tables<'t, T>(
+    value: &'t Value<'t>,
+    what: &str,
+    key: &str,
+    mut read: impl FnMut(&'t Value<'t>, usize) -> Read<T>,
+) -> Read<Vec<T>> {
     if !matches!(value.get_ref(), DeValue::Array(_)) {
-        let mistake = Mistake::new(value.span(), "rules are a list of tables");
-        return Err(vec![mistake.way_out("write [[rule]]")]);
+        let mistake = Mistake::new(value.span(), format!("{what} are a list of tables"));
+        return Err(vec![mistake.way_out(format!("write [[{key}]]"))]);
     }
     let mut number = 0;
     list(value, |element| {
         number += 1;
-        ConfigRule::read(element, number, hosts)
+        read(element, number)
     })
 }
 
+/// Returns what to call a table in complaints: by its name, if it has one.
+pub(super) fn title(table: &DeTable<'_>, key: &str, number: usize) -> String {
+    match table.get("name").map(|name| name.get_ref()) {
+        Some(DeValue::String(name)) => format!("{key} \"{name}\""),
+        _ => format!("{key} {number}"),
+    }
+}
+
 impl ConfigRule {
-    fn read(value: &Value<'_>, number: usize, hosts: &Hosts) -> Read<Self> {
+    fn read(value: &Value<'_>, number: usize, hosts: &Hosts, zones: &Zones) -> Read<Self> {
         let table = table(value)?;
-        let default_name = format!("rule {number}");
-        let title = match table.get("name").map(|name| name.get_ref()) {
-            Some(DeValue::String(name)) => format!("rule \"{name}\""),
-            _ => default_name.clone(),
-        };
+        let title = title(table, "rule", number);
         let mut section = Section::new(title, value.span(), &keys::RULE, table);
-        let name = section.read("name", name).unwrap_or(default_name);
+        let name = section.read("name", name).unwrap_or_else(|| format!("rule {number}"));
         let way = section.read("direction", choice::<Direction>).unwrap_or(Direction::In).into();
-        let interfaces = section.read("interface", interfaces).unwrap_or_default();
+        let (interfaces, outputs) = interfaces(&mut section, way, zones);
         let traffic = traffic::read(&mut section);
         let from = section.read("from", |value| hosts.selection(value)).unwrap_or_default();
         let to = section.read("to", |value| hosts.selection(value)).unwrap_or_default();
@@ -112,6 +124,7 @@ impl ConfigRule {
                 name,
                 way,
                 interfaces,
+                outputs,
                 traffic,
                 from,
                 to,
@@ -122,7 +135,8 @@ impl ConfigRule {
     }
 }
 
-fn name(value: &Value<'_>) -> Read<String> {
+/// Reads what people call something.
+pub(super) fn name(value: &Value<'_>) -> Read<String> {
     let name = text(value)?;
     if name.is_empty() || name.chars().any(char::is_control) {
         return Err(complain(
@@ -133,17 +147,33 @@ fn name(value: &Value<'_>) -> Read<String> {
     Ok(name.to_owned())
 }
 
-fn interfaces(value: &Value<'_>) -> Read<Selection<Interface>> {
-    /// IFNAMSIZ without its zero.
-    const LONGEST: usize = 15;
-    selection(value, "an interface's name", |element, name| {
-        if name.is_empty() || name.len() > LONGEST || name.contains(['/', ' ', ',']) {
-            let message = format!("\"{name}\" is no interface's name of 1 to {LONGEST} letters");
-            let way_out = "several are a list: [\"eth0\", \"eth1\"]";
-            return Err(vec![Mistake::new(element.span(), message).way_out(way_out)]);
+/// Reads which interfaces a packet crosses, and by which one that goes through the host leaves.
+fn interfaces(
+    section: &mut Section<'_>,
+    way: Way,
+    zones: &Zones,
+) -> (Selection<Interface>, Selection<Interface>) {
+    let mut read = |key| section.read(key, |value| zones.selection(value)).unwrap_or_default();
+    let [crossed, input, output] = ["interface", "in", "out"].map(&mut read);
+    let is_forward = way == Way::Forward;
+    let (wrong, message, way_out) = if is_forward {
+        let way_out = "write in for where packets come by, out for where they leave";
+        (
+            &["interface"][..],
+            "means one interface, and a packet through the host crosses two",
+            way_out,
+        )
+    } else {
+        let way_out = "write interface, or direction = \"forward\" for packets through the host";
+        (&["in", "out"][..], "is for packets through the host", way_out)
+    };
+    for key in wrong {
+        if let Some(span) = section.span_of(key) {
+            let message = format!("`{key}` {message}");
+            section.object(Mistake::new(span, message).way_out(way_out));
         }
-        Ok(vec![Interface { name: name.to_owned(), span: element.span() }])
-    })
+    }
+    if is_forward { (input, output) } else { (crossed, Selection::default()) }
 }
 
 fn states(value: &Value<'_>) -> Read<Vec<State>> {

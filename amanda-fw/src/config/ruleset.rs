@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use amanda_fw_common::addr::Network;
 use amanda_fw_common::flow::FlowState;
+use amanda_fw_common::nat::Translation;
 use amanda_fw_common::rules::{Action, MAX_PLACES, Rule, State, Way};
-use amanda_fw_common::ruleset::{Interfaces, Protocol, Protocols, RuleSpec};
-use amanda_fw_common::settings::Settings;
+use amanda_fw_common::ruleset::{Interfaces, Places, Protocol, Protocols, RuleSpec};
+use amanda_fw_common::settings::{Settings, gateway};
 use amanda_fw_common::wire::{PROTOCOL_ICMP, PROTOCOL_ICMPV6};
 
 use super::Config;
@@ -14,12 +15,17 @@ use super::amanda::Amanda;
 use super::effect::logging;
 use super::host::Host;
 use super::mistake::{Mistake, Mistakes};
+use super::nat::ConfigNat;
+use super::network::is_v4;
 use super::places::{self, narrowed, places};
 use super::policy::Policy;
 use super::roles::{self, MAX_ROLES};
-use super::rule::{ConfigRule, Interface};
+use super::rule::ConfigRule;
+use super::section::Spans;
 use super::selection::Selection;
 use super::sizes::Sizes;
+use super::timeouts;
+use super::zones::Interface;
 
 /// Everything that the kernel is told.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +36,8 @@ pub(crate) struct Ruleset {
     pub(crate) rules: Vec<RuleEntry>,
     /// What networks are to Amanda: the bits of the longest prefix decide.
     pub(crate) roles: Vec<(Network, u8)>,
+    /// What rules of translation translate to, by their numbers.
+    pub(crate) translations: Vec<Translation>,
     /// How many entries each table has room for.
     pub(crate) sizes: Sizes,
 }
@@ -41,6 +49,8 @@ pub(crate) struct RuleEntry {
     pub(crate) name: String,
     /// What it means; the loader gives it a slot.
     pub(crate) spec: RuleSpec,
+    /// What it translates to, if that is what it does.
+    pub(crate) translation: Option<Translation>,
     /// What each line of its log begins with.
     pub(crate) log_prefix: Option<String>,
     /// Its line in the file, from 1; 0 where it is written nowhere.
@@ -49,27 +59,46 @@ pub(crate) struct RuleEntry {
 
 /// Compiles a configuration for a machine.
 pub(crate) fn compile(config: &Config, host: &Host) -> Result<Ruleset, Mistakes> {
-    let Config { source, policy, amanda, modes: _, event_rate, rules, sizes, networks: _ } = config;
+    let Config {
+        source,
+        policy,
+        amanda,
+        modes: _,
+        zones,
+        event_rate,
+        rules,
+        nats,
+        sizes,
+        networks: _,
+    } = config;
     let lines = Lines::of(&source.text);
+    let gateway = config.gateway();
     let mut entries: Vec<RuleEntry> =
         rules.iter().flat_map(|rule| written(rule, &lines, host)).collect();
-    entries.extend(implicit(policy));
+    entries.extend((0..).zip(nats).flat_map(|(number, nat)| translated(nat, number, &lines, host)));
+    entries.extend(implicit(policy, gateway));
     let roles = roles(amanda, host);
+    let too_many = [too_many_rules(config, entries.len()), too_many_roles(amanda, roles.len())];
     let mistakes: Vec<Mistake> =
-        [too_many_rules(rules, entries.len()), too_many_roles(amanda, roles.len())]
-            .into_iter()
-            .flatten()
-            .collect();
+        too_many.into_iter().flatten().chain(zones.clashing(host)).collect();
     if !mistakes.is_empty() {
         return Err(Mistakes::new(source.clone(), mistakes));
     }
     let mut settings = settings(policy, amanda);
     settings.event_rate = *event_rate;
-    Ok(Ruleset { settings, rules: entries, roles, sizes: *sizes })
+    settings.open(if roles.is_empty() { 0 } else { amanda.auths });
+    settings.gateway = gateway;
+    if settings.translates() {
+        timeouts::for_translation(&mut settings.timeouts);
+    }
+    let translations = nats.iter().map(|nat| nat.translation).collect();
+    Ok(Ruleset { settings, rules: entries, roles, translations, sizes: *sizes })
 }
 
-fn too_many_rules(rules: &[ConfigRule], entries: usize) -> Option<Mistake> {
-    let last = rules.last().and_then(|rule| rule.spans.whole());
+fn too_many_rules(config: &Config, entries: usize) -> Option<Mistake> {
+    let rules = config.rules.iter().map(|rule| &rule.spans);
+    let last = rules.chain(config.nats.iter().map(|nat| &nat.spans)).last();
+    let last = last.and_then(Spans::whole);
     let message = format!(
         "the rules make {entries} entries with the policies, one for each rule and for each \
          different part of its services, and {MAX_PLACES} fit"
@@ -92,10 +121,11 @@ pub(super) fn roles(amanda: &Amanda, host: &Host) -> Vec<(Network, u8)> {
 }
 
 fn settings(policy: &Policy, amanda: &Amanda) -> Settings {
-    let Policy { incoming, outgoing, log: _, icmp, end_flows: _, spans: _ } = policy;
+    let Policy { incoming, outgoing, forward: _, log: _, icmp, end_flows: _, spans: _ } = policy;
     let Amanda {
         servers: _,
         clients: _,
+        auths: _,
         control_port,
         control_source_ports,
         stream_ports,
@@ -144,19 +174,44 @@ fn written(rule: &ConfigRule, lines: &Lines, host: &Host) -> Vec<RuleEntry> {
     let entry = |spec| RuleEntry {
         name: rule.name.clone(),
         spec,
+        translation: None,
         log_prefix: rule.effect.log_prefix(),
         line,
     };
     specs(rule, host).into_iter().map(entry).collect()
 }
 
+fn translated(nat: &ConfigNat, number: u16, lines: &Lines, host: &Host) -> Vec<RuleEntry> {
+    let line = nat.spans.whole().map_or(0, |span| lines.number(span.start));
+    let entry = |spec| RuleEntry {
+        name: nat.name.clone(),
+        spec,
+        translation: Some(nat.translation),
+        log_prefix: None,
+        line,
+    };
+    nat_specs(nat, number, host).into_iter().map(entry).collect()
+}
+
 /// Returns what a rule means on a machine: one rule, or more where it names services.
 pub(super) fn specs(rule: &ConfigRule, host: &Host) -> Vec<RuleSpec> {
-    let ConfigRule { spans: _, name: _, way, interfaces, traffic, from, to, states, effect } = rule;
+    let ConfigRule {
+        spans: _,
+        name: _,
+        way,
+        interfaces,
+        outputs,
+        traffic,
+        from,
+        to,
+        states,
+        effect,
+    } = rule;
     let (from, to) = (places(from, host), places(to, host));
     let spec = |traffic: &super::traffic::Traffic| RuleSpec {
         way: *way,
         interfaces: self::interfaces(interfaces, host),
+        outputs: self::interfaces(outputs, host),
         protocols: traffic.protocols.clone(),
         states: states.clone(),
         sources: from.clone(),
@@ -166,6 +221,41 @@ pub(super) fn specs(rule: &ConfigRule, host: &Host) -> Vec<RuleSpec> {
         rule: effect.rule(),
     };
     traffic.iter().map(spec).collect()
+}
+
+/// Returns what a translation of a number means on a machine: one rule, or more where it names
+/// services.
+pub(super) fn nat_specs(nat: &ConfigNat, number: u16, host: &Host) -> Vec<RuleSpec> {
+    let ConfigNat {
+        spans: _,
+        name: _,
+        way,
+        interfaces,
+        traffic,
+        from,
+        destination,
+        translation: _,
+    } = nat;
+    let [from, destination] = [from, destination].map(|named| without_v6(places(named, host)));
+    let rule = Rule { translation: number, ..Rule::new(Action::Translate, 0) };
+    let spec = |traffic: &super::traffic::Traffic| RuleSpec {
+        interfaces: self::interfaces(interfaces, host),
+        protocols: traffic.protocols.clone(),
+        states: vec![State::New],
+        sources: from.clone(),
+        destinations: narrowed(destination.clone(), &traffic.to),
+        source_ports: traffic.source_ports.clone(),
+        destination_ports: traffic.destination_ports.clone(),
+        ..RuleSpec::all(*way, rule)
+    };
+    traffic.iter().map(spec).collect()
+}
+
+/// Leaves what is meant of IPv4, or of any family.
+fn without_v6(Places { mut within, mut except }: Places) -> Places {
+    within.retain(|network| is_v4(network) || *network == Network::ANY);
+    except.retain(is_v4);
+    Places { within, except }
 }
 
 /// An interface that the machine lacks has no index, and so no packet crosses it.
@@ -185,18 +275,21 @@ fn interfaces(named: &Selection<Interface>, host: &Host) -> Interfaces {
 }
 
 /// Returns what stands after all rules.
-fn implicit(policy: &Policy) -> Vec<RuleEntry> {
+fn implicit(policy: &Policy, bits: u8) -> Vec<RuleEntry> {
     let entry = |name: &str, spec: RuleSpec| {
         let log = policy.log.as_ref().filter(|_| spec.rule.logs == 1);
         let log_prefix = log.and_then(|log| log.prefix.clone());
-        RuleEntry { name: name.to_owned(), spec, log_prefix, line: 0 }
+        RuleEntry { name: name.to_owned(), spec, translation: None, log_prefix, line: 0 }
     };
     let icmp = entry("icmp", echo_requests());
     let incoming = RuleSpec::all(Way::In, policy_rule(policy, policy.incoming));
     let outgoing = RuleSpec::all(Way::Out, policy_rule(policy, policy.outgoing));
     // What the host itself sends is not asked whether anything answers to it.
     let outgoing = RuleSpec { states: State::ALL.to_vec(), ..outgoing };
+    let forward = policy_rule(policy, policy.forward.unwrap_or(Action::Drop));
+    let forward = entry("policy forward", RuleSpec::all(Way::Forward, forward));
     let policies = [entry("policy incoming", incoming), entry("policy outgoing", outgoing)];
+    let policies = policies.into_iter().chain((bits & gateway::FORWARDS != 0).then_some(forward));
     policy.icmp.then_some(icmp).into_iter().chain(policies).collect()
 }
 

@@ -81,6 +81,11 @@ impl<'t> Section<'t> {
         self.read(key, parse)
     }
 
+    /// Tells whether the table may have a key.
+    pub(super) fn may_have(&self, key: &str) -> bool {
+        self.keys.has(key)
+    }
+
     /// Tells whether the table has a key.
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)

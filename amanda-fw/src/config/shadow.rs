@@ -18,6 +18,7 @@ pub(super) fn covers(outer: &RuleSpec, inner: &RuleSpec) -> bool {
         && covers_ports(&outer.destination_ports, &inner.destination_ports)
         && covers_ports(&outer.source_ports, &inner.source_ports)
         && covers_interfaces(&outer.interfaces, &inner.interfaces)
+        && covers_interfaces(&outer.outputs, &inner.outputs)
         && covers_places(&outer.sources, &inner.sources)
         && covers_places(&outer.destinations, &inner.destinations)
 }

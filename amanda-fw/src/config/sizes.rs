@@ -22,25 +22,36 @@ pub(crate) struct Sizes {
     pub(crate) transactions: u32,
     /// Datagrams whose fragments are under way.
     pub(crate) fragments: u32,
+    /// Translated flows, where addresses are translated.
+    pub(crate) nat: u32,
 }
 
 impl Default for Sizes {
     fn default() -> Self {
-        Self { flows: 65_536, expectations: 16_384, transactions: 8192, fragments: 8192 }
+        Self {
+            flows: 65_536,
+            expectations: 16_384,
+            transactions: 8192,
+            fragments: 8192,
+            nat: 65_536,
+        }
     }
 }
 
 impl Sizes {
     /// Returns the sizes by the names of the maps.
-    pub(crate) fn by_map(&self) -> [(&'static str, u32); 6] {
-        let Self { flows, expectations, transactions, fragments } = *self;
+    pub(crate) fn by_map(&self) -> [(&'static str, u32); 9] {
+        let Self { flows, expectations, transactions, fragments, nat } = *self;
         [
             (maps::FLOWS, flows),
             (maps::EMBRYOS, flows),
             (maps::EXPECTATIONS, expectations),
             (maps::TRANSACTIONS, transactions),
             (maps::REQUESTS, transactions),
+            (maps::PAIRS, transactions),
             (maps::FRAGMENTS, fragments),
+            (maps::ALIASES, nat),
+            (maps::BINDINGS, nat.saturating_mul(2)),
         ]
     }
 
@@ -55,6 +66,7 @@ impl Sizes {
             expectations: entries("expectations", default.expectations),
             transactions: entries("transactions", default.transactions),
             fragments: entries("fragments", default.fragments),
+            nat: entries("nat", default.nat),
         };
         section.finish(sizes)
     }

@@ -1,6 +1,7 @@
 //! Configurations, right and wrong.
 
 mod compiled;
+mod gateway;
 mod mistaken;
 mod schema;
 mod shadowed;
@@ -51,7 +52,7 @@ fn host() -> Host {
     let own = [("127.0.0.1", 8), ("::1", 128), ("192.168.2.2", 24), ("2001:db8::2", 64)];
     let own = own.map(|(ip, prefix)| (ip.parse().expect("an address"), prefix));
     let interfaces = [("lo", 1), ("eth0", 2)].map(|(name, index)| (name.to_owned(), index));
-    Host { own: own.to_vec(), interfaces: interfaces.into() }
+    Host { own: own.to_vec(), interfaces: interfaces.into(), ..Host::default() }
 }
 
 #[test]

@@ -33,7 +33,11 @@ pub(super) fn read(section: &mut Section<'_>) -> Vec<Traffic> {
     let protocols = section.read("protocol", protocols);
     let destination_ports = section.read("ports", ports);
     let source_ports = section.read("source_ports", ports);
-    let icmp_types = section.read("icmp_type", |value| nonempty(value, icmp_type));
+    let icmp_types = if section.may_have("icmp_type") {
+        section.read("icmp_type", |value| nonempty(value, icmp_type))
+    } else {
+        None
+    };
     if section.has("service") {
         refuse_beside_service(section);
         return of_services(services.into_iter().flatten().flatten().collect());

@@ -1,7 +1,9 @@
 //! What a configuration says that is allowed, and yet is hardly meant.
 
 mod amanda;
+mod forward;
 mod interfaces;
+mod nat;
 mod never;
 mod policy;
 mod rules;
@@ -21,7 +23,7 @@ struct Meant<'a> {
 
 /// Finds what is hardly meant on a machine.
 pub(crate) fn warnings(config: &Config, host: &Host) -> Warnings {
-    let whole = interfaces::complete(&config.rules, host);
+    let whole = interfaces::complete(config, host);
     let rules: Vec<Meant<'_>> = config
         .rules
         .iter()
@@ -30,8 +32,10 @@ pub(crate) fn warnings(config: &Config, host: &Host) -> Warnings {
     let found = [
         amanda::warnings(&config.amanda, host),
         policy::warnings(&config.policy, &rules),
-        interfaces::warnings(&config.rules, host),
+        forward::warnings(config, &rules, host),
+        interfaces::warnings(config, host),
         rules::warnings(&rules, &config.policy, &config.amanda),
+        nat::warnings(&config.nats, host, &whole),
         typo::warnings(&config.networks, host),
     ];
     Warnings::new(config.source.clone(), found.concat())

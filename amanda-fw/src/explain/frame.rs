@@ -80,6 +80,7 @@ mod tests {
             icmp_type: if has_ports || protocol == 47 { 0 } else { 13 },
             way: Way::In,
             interface: 1,
+            output: 0,
         };
         let mut read = wire::Packet::default();
         wire::parse(frame(&packet, link).as_slice(), link, &mut read).expect("a packet");

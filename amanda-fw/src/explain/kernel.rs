@@ -36,11 +36,13 @@ pub(crate) fn by_programs(
     rehearsal.run(&frame(packet, link), packet.interface)?;
     let reason = copies::reason(rehearsal.ebpf())?.context("the program has counted nothing")?;
     let fitting = copies::fitting(rehearsal.ebpf(), &slots)?;
+    let fitting: Vec<&RuleInfo> =
+        infos.iter().filter(|info| fitting.contains(&info.slot)).collect();
+    let does = |info: &RuleInfo, action: Action| info.action == action.number();
+    let translates = |info: &&&RuleInfo| does(info, Action::Translate);
     let slot = |logs: bool| {
-        let is_wanted = |info: &&RuleInfo| {
-            fitting.contains(&info.slot) && (info.action == Action::Log.number()) == logs
-        };
-        infos.iter().find(is_wanted).map_or(0, |info| info.slot)
+        let is_wanted = |info: &&&RuleInfo| !translates(info) && does(info, Action::Log) == logs;
+        fitting.iter().find(is_wanted).map_or(0, |info| info.slot)
     };
     let flow = met.flow.filter(|_| reason == Reason::Established).map(|flow| (key, flow));
     let expectation = met.expectation.filter(|_| reason == Reason::Expected);
@@ -48,6 +50,7 @@ pub(crate) fn by_programs(
         reason,
         rule: flow.map_or(slot(false), |(_, flow)| flow.rule),
         log: slot(true),
+        translations: fitting.iter().filter(translates).map(|info| info.slot).collect(),
         flow,
         expectation: expectation.map(|expectation| (expected, expectation)),
         by: format!("{} over the tables as they are; nothing was changed", rehearsal.name()),

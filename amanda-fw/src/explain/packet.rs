@@ -45,11 +45,17 @@ pub(crate) struct Packet {
     pub(crate) way: Way,
     /// The index of the interface, 0 for one that no rule names.
     pub(crate) interface: u32,
+    /// The index of the interface that it leaves by where it goes through the host, else 0.
+    pub(crate) output: u32,
 }
 
 impl Packet {
-    /// Reads a packet that is met somewhere.
-    pub(crate) fn read(words: &PacketWords<'_>, way: Way, interface: u32) -> Result<Self> {
+    /// Reads a packet that crosses an interface, or goes through the host and leaves by another.
+    pub(crate) fn read(
+        words: &PacketWords<'_>,
+        way: Way,
+        [interface, output]: [u32; 2],
+    ) -> Result<Self> {
         let protocol = config::protocol_number(words.protocol).with_context(|| {
             format!("\"{}\" is no protocol such as tcp, udp, icmp or 47", words.protocol)
         })?;
@@ -68,6 +74,7 @@ impl Packet {
             icmp_type: icmp_type(protocol, words.icmp_type)?,
             way,
             interface,
+            output,
         })
     }
 }
@@ -113,7 +120,7 @@ mod tests {
     fn read(protocol: &str, source: &str, destination: &str) -> Result<Packet> {
         let words =
             PacketWords { protocol, source, destination, flags: "syn,ACK", icmp_type: None };
-        Packet::read(&words, Way::In, 7)
+        Packet::read(&words, Way::In, [7, 0])
     }
 
     fn check(protocol: &str, source: &str, destination: &str, expected: (u8, u16, u8, u8)) {

@@ -13,6 +13,7 @@ mod follow;
 mod line;
 mod matching;
 mod names;
+mod nat;
 mod option;
 mod policy;
 mod rule;
@@ -58,23 +59,50 @@ fn foreign(inputs: &[Input]) -> String {
 struct Site {
     incoming: Policies,
     outgoing: Policies,
+    forward: Policies,
     /// The log of what the policy keeps out.
     log: Option<Log>,
     amanda: Amanda,
     rules: Vec<Flat>,
+    /// What becomes of addresses.
+    nats: Vec<Flat>,
 }
 
 impl Site {
     fn read(chains: &Chains, report: &mut Report) -> Self {
         let incoming = Policies::read(chains, Way::In, report);
         let outgoing = Policies::read(chains, Way::Out, report);
+        let forward = Policies::read(chains, Way::Forward, report);
         let mut ins = direction(chains, Way::In, &incoming, report);
         let log = policy_log(&mut ins, &incoming, &outgoing);
         let mut rules = ins;
         rules.extend(direction(chains, Way::Out, &outgoing, report));
+        rules.extend(direction(chains, Way::Forward, &forward, report));
+        let nats = [Way::Prerouting, Way::Postrouting]
+            .into_iter()
+            .flat_map(|way| translations(chains, way, report))
+            .collect();
         let amanda = Amanda::take(&mut rules, report);
-        Self { incoming, outgoing, log, amanda, rules }
+        Self { incoming, outgoing, forward, log, amanda, rules, nats }
     }
+
+    /// Tells whether the input is about packets through the host.
+    fn is_gateway(&self) -> bool {
+        let is_forward = |rule: &Flat| rule.way == Way::Forward;
+        self.rules.iter().any(is_forward) || !self.nats.is_empty() || !self.forward.accepts(true)
+    }
+}
+
+/// Returns what becomes of addresses of IPv4 at one end of their way.
+fn translations(chains: &Chains, way: Way, report: &mut Report) -> Vec<Flat> {
+    let Some(tables) = chains.families.get(&Family::V4) else { return Vec::new() };
+    let policy = Action::Translate(nat::Translation::EXEMPT);
+    let flattening = Flattening::new(tables, Family::V4, way, policy, report);
+    let mut rules = flattening.follow(&[way.chain()]);
+    // At the end nothing is translated, whether it is exempted or not.
+    let is_exempt = |rule: &mut Flat| rule.action == policy;
+    while rules.pop_if(is_exempt).is_some() {}
+    rules
 }
 
 /// Returns the rules of one direction and both families.
@@ -82,8 +110,8 @@ fn direction(chains: &Chains, way: Way, policies: &Policies, report: &mut Report
     let mut of = |family| match chains.families.get(&family) {
         Some(tables) => {
             let policy = policies.of(family).unwrap_or(match way {
-                Way::In => Action::Drop,
                 Way::Out => Action::Accept,
+                Way::In | Way::Forward | Way::Prerouting | Way::Postrouting => Action::Drop,
             });
             let names = starts(chains, tables, way);
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -120,6 +148,7 @@ fn orphans(tables: &Tables, way: Way) -> impl Iterator<Item = String> {
             | Target::Log(_)
             | Target::Return
             | Target::Helper(_)
+            | Target::Translate(_)
             | Target::Nothing => false,
         })
     };
@@ -129,15 +158,15 @@ fn orphans(tables: &Tables, way: Way) -> impl Iterator<Item = String> {
     let own =
         tables.iter().filter(|((table, _), chain)| table == "filter" && !chain.rules.is_empty());
     let names = own.map(|((_, name), _)| name).filter(is_orphan);
-    names.filter(move |name| way_of(name) == Some(way)).cloned().collect::<Vec<_>>().into_iter()
+    names.filter(move |name| way_of(name) == way).cloned().collect::<Vec<_>>().into_iter()
 }
 
-fn way_of(name: &str) -> Option<Way> {
+fn way_of(name: &str) -> Way {
     let name = name.to_lowercase();
     match (name.contains("out"), name.contains("fwd") || name.contains("forward")) {
-        (_, true) => None,
-        (true, false) => Some(Way::Out),
-        (false, false) => Some(Way::In),
+        (_, true) => Way::Forward,
+        (true, false) => Way::Out,
+        (false, false) => Way::In,
     }
 }
 
@@ -154,31 +183,34 @@ fn policy_log(rules: &mut Vec<Flat>, incoming: &Policies, outgoing: &Policies) -
 
 /// Reports the rules that no chain of this host leads to.
 fn unvisited(chains: &Chains, report: &mut Report) {
-    for ((table, name), chain) in chains.families.values().flatten() {
-        for (place, rule) in &chain.rules {
-            let is_helper = table == "raw" && rule.target == Target::Helper("amanda".to_owned());
-            if is_helper {
-                report.cover(place, "[amanda] takes the place of the kernel's helper");
-            } else if !report.knows(place) {
-                report.lose(place, why_unvisited(table, name));
+    for (family, tables) in &chains.families {
+        for ((table, name), chain) in tables {
+            for (place, rule) in &chain.rules {
+                let is_helper =
+                    table == "raw" && rule.target == Target::Helper("amanda".to_owned());
+                if is_helper {
+                    report.cover(place, "[amanda] takes the place of the kernel's helper");
+                } else if !report.knows(place) {
+                    report.lose(place, why_unvisited(*family, table, name));
+                }
             }
-        }
-        if let (Some((policy, place)), "FORWARD") = (&chain.policy, name.as_str())
-            && table == "filter"
-            && policy != "ACCEPT"
-        {
-            report.lose(place, "this version has no forwarding policy");
         }
     }
 }
 
-fn why_unvisited(table: &str, chain: &str) -> String {
-    match (table, chain) {
-        ("nat", _) => "this version has no NAT".to_owned(),
-        ("filter", "FORWARD") => "this version has no forwarding policy".to_owned(),
-        ("filter", _) => "no line that was carried over leads here from INPUT or OUTPUT \
-                          (this version has no forwarding policy)"
-            .to_owned(),
+fn why_unvisited(family: Family, table: &str, chain: &str) -> String {
+    match (family, table, chain) {
+        (Family::V6, "nat", _) => "addresses of IPv6 are not translated".to_owned(),
+        (_, "nat", "OUTPUT" | "INPUT") => {
+            "what this host itself sends keeps its destination, and what it gets its source"
+                .to_owned()
+        }
+        (_, "nat", _) => {
+            "no line that was carried over leads here from PREROUTING or POSTROUTING".to_owned()
+        }
+        (_, "filter", _) => {
+            "no line that was carried over leads here from INPUT, OUTPUT or FORWARD".to_owned()
+        }
         _ => format!("there is nothing like the table {table}: packets are not changed"),
     }
 }

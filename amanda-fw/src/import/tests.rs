@@ -23,8 +23,8 @@ fn check(path: &Path, found: &str) {
     let expected = fs::read_to_string(path).expect("what is expected");
     assert_eq!(found, expected, "{}", path.display());
     if path.extension().is_some_and(|ending| ending == "toml") {
-        let (_, errors) = toml::de::DeTable::parse_recoverable(found);
-        assert!(errors.is_empty(), "{}: {errors:?}", path.display());
+        let read = crate::config::parsed(found);
+        assert!(read.is_ok(), "{}: {read:?}", path.display());
     }
 }
 
@@ -91,6 +91,11 @@ fn the_rules_of_ufw_firewalld_and_docker_are_drafted() {
     iptables("ufw", &["rules.v4", "rules.v6"]);
     iptables("docker", &["rules.v4"]);
     iptables("firewalld", &["rules.v4"]);
+}
+
+#[test]
+fn a_gateway_is_drafted() {
+    iptables("gateway", &["rules.v4"]);
 }
 
 #[test]

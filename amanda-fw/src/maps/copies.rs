@@ -19,13 +19,14 @@ use super::{
 };
 
 /// The tables that are written while a packet is decided, and how many entries a copy has.
-pub(crate) const SIZES: [(&str, u32); 7] = [
+pub(crate) const SIZES: [(&str, u32); 8] = [
     (FLOWS, 4),
     (EMBRYOS, 64),
     (super::FRAGMENTS, 64),
     (EXPECTATIONS, 4),
     (REQUESTS, 64),
     (TRANSACTIONS, 4),
+    (super::PAIRS, 64),
     (SOURCE_BUCKETS, 65_536),
 ];
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use amanda_fw_common::addr::Network;
 use amanda_fw_common::classifier::Classifier;
 use amanda_fw_common::label::{Origin, RuleInfo};
+use amanda_fw_common::nat::Translation;
 use amanda_fw_common::rules::{Block, Node, Rule, Vector};
 use amanda_fw_common::settings::Settings;
 use anyhow::{Context, Result};
@@ -25,9 +26,10 @@ const SOURCES: &str = "SOURCES";
 const DESTINATIONS: &str = "DESTINATIONS";
 const ROLES: &str = "ROLES";
 const ORIGIN: &str = "ORIGIN";
+const TRANSLATIONS: &str = "TRANSLATIONS";
 
 /// The maps of a ruleset.
-pub(crate) const PINNED: [&str; 11] = [
+pub(crate) const PINNED: [&str; 12] = [
     SETTINGS,
     RULES,
     RULE_INFO,
@@ -39,6 +41,7 @@ pub(crate) const PINNED: [&str; 11] = [
     DESTINATIONS,
     ROLES,
     ORIGIN,
+    TRANSLATIONS,
 ];
 
 /// What the maps of a ruleset hold.
@@ -53,11 +56,13 @@ pub(crate) struct Contents<'a> {
     pub(crate) origin: &'a str,
     /// What networks are to Amanda.
     pub(crate) roles: &'a [(Network, u8)],
+    /// What rules of translation translate to, by their numbers.
+    pub(crate) translations: &'a [Translation],
 }
 
 impl Contents<'_> {
     /// Returns how many entries each map needs.
-    pub(crate) fn sizes(&self) -> [(&'static str, u32); 8] {
+    pub(crate) fn sizes(&self) -> [(&'static str, u32); 9] {
         let Classifier { rules, vectors, nodes, interfaces, sources, destinations, .. } =
             self.classifier;
         // A map has one entry at least.
@@ -71,12 +76,13 @@ impl Contents<'_> {
             (SOURCES, size(sources.len())),
             (DESTINATIONS, size(destinations.len())),
             (ROLES, size(self.roles.len())),
+            (TRANSLATIONS, size(self.translations.len())),
         ]
     }
 
     /// Writes the maps that are pinned in a directory.
     pub(crate) fn write(&self, directory: &Path) -> Result<()> {
-        let Self { settings, classifier, infos, origin, roles } = self;
+        let Self { settings, classifier, infos, origin, roles, translations } = self;
         let Classifier { rules, vectors, blocks, nodes, interfaces, sources, destinations, .. } =
             *classifier;
         fill::<Rule, { size_of::<Rule>() }>(directory, RULES, rules)?;
@@ -92,6 +98,8 @@ impl Contents<'_> {
         write_networks(directory, SOURCES, sources)?;
         write_networks(directory, DESTINATIONS, destinations)?;
         write_networks(directory, ROLES, roles)?;
+        let name = TRANSLATIONS;
+        fill::<Translation, { size_of::<Translation>() }>(directory, name, translations)?;
         fill::<Origin, { size_of::<Origin>() }>(directory, ORIGIN, &[Origin::new(origin)])?;
         write_settings(directory, settings)
     }

@@ -1,30 +1,52 @@
 //! What `check` says of a configuration without mistakes.
 
 mod json;
+mod nat;
 mod rule;
 
 use amanda_fw_common::rules::role;
 use amanda_fw_common::settings::Settings;
 
 pub(crate) use json::{Report, Service};
-pub(crate) use rule::RuleLine;
+use nat::NatLine;
+use rule::RuleLine;
 
 use super::table::{Column, table};
 use super::units;
-use crate::config::{Host, Ruleset, display_network};
+use super::{list, opening};
+use crate::config::{Host, RuleEntry, Ruleset, display_network};
 
 /// Writes what a configuration comes to on a machine.
 pub(crate) fn text(name: &str, ruleset: &Ruleset, host: &Host) -> String {
-    let Ruleset { settings, rules, roles, sizes: _ } = ruleset;
-    let lines: Vec<RuleLine> = rules.iter().map(|rule| RuleLine::new(rule, host)).collect();
+    let Ruleset { settings, rules, roles, translations: _, sizes: _ } = ruleset;
+    let lines = rule_lines(rules, host);
+    let nats: Vec<NatLine> = rules.iter().filter_map(|rule| NatLine::new(rule, host)).collect();
+    let nats = match nats.as_slice() {
+        [] => String::new(),
+        nats => format!("\nAddresses, in order\n{}", nat::text(nats)),
+    };
+    let openings = list::text(&opening::rows(&settings.openings));
     let (settings, roles) = (settings_text(settings), roles_text(roles));
     format!(
         "ok: {name}\n\n\
-         Rules, in order\n{}\n\
+         Rules, in order\n{}{nats}\n\
+         Amanda opens\n{openings}\n\
          Amanda\n{settings}\n\
          Amanda's hosts\n{roles}",
         rule::text(&lines)
     )
+}
+
+/// Writes which packets a rule is about, in words, and what a translation makes of them.
+pub(crate) fn matches(entry: &RuleEntry, host: &Host) -> String {
+    NatLine::new(entry, host)
+        .map_or_else(|| RuleLine::new(entry, host).matches(), |nat| nat.matches())
+}
+
+/// Describes the rules that decide packets.
+fn rule_lines(rules: &[RuleEntry], host: &Host) -> Vec<RuleLine> {
+    let deciding = rules.iter().filter(|rule| rule.translation.is_none());
+    deciding.map(|rule| RuleLine::new(rule, host)).collect()
 }
 
 /// Writes services with what belongs to them.
@@ -38,8 +60,6 @@ fn settings_text(settings: &Settings) -> String {
     let ports = |low, high| format!("{low}:{high}");
     let row = |key: &str, value: String| vec![key.to_owned(), value];
     let rows = [
-        row("control port", settings.control_port.to_string()),
-        row("requests from", ports(settings.control_source_low, settings.control_source_high)),
         row("streams", ports(settings.stream_low, settings.stream_high)),
         row("a reply may take", units::nanoseconds(settings.transaction_timeout)),
         row("a port stays open", units::nanoseconds(settings.expectation_timeout)),

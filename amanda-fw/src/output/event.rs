@@ -17,8 +17,10 @@ use crate::rule_names::RuleNames;
 pub(crate) struct EventLines<'a> {
     /// Tells the time of day of a decision.
     pub(crate) clock: &'a WallClock,
-    /// Tells the name of the interface of an index.
-    pub(crate) interface_name: &'a dyn Fn(u32) -> String,
+    /// The name of the interface that it crosses, or comes by.
+    pub(crate) interface: &'a str,
+    /// The name of the one that it leaves by where it is forwarded, else nothing.
+    pub(crate) output: &'a str,
     /// The names of the rules.
     pub(crate) rule_names: &'a RuleNames,
     /// Whether lines have colour.
@@ -32,7 +34,7 @@ impl EventLines<'_> {
         let mut line = format!(
             "{} {} {:<3} {} {reason:<22} {}",
             self.clock.time_of_day(event.time),
-            (self.interface_name)(event.interface),
+            self.interfaces(),
             way_name(event.way),
             self.verdict(event.reason),
             packet(event),
@@ -42,6 +44,13 @@ impl EventLines<'_> {
             line.push_str(&part);
         }
         line
+    }
+
+    fn interfaces(&self) -> String {
+        match self.output {
+            "" => self.interface.to_owned(),
+            output => format!("{}>{output}", self.interface),
+        }
     }
 
     fn verdict(&self, reason: u8) -> String {
@@ -78,7 +87,11 @@ pub(super) fn protocol(number: u8) -> String {
 
 /// Returns the name of a direction by its number.
 pub(super) fn way_name(way: u8) -> &'static str {
-    if way == Way::Out as u8 { "out" } else { "in" }
+    match Way::from_number(way) {
+        Some(Way::Out) => "out",
+        Some(Way::Forward) => "fwd",
+        _ => "in",
+    }
 }
 
 fn packet(event: &Event) -> String {
@@ -118,8 +131,9 @@ fn datagram(found: &Inspection) -> String {
     if service != Service::Other || packet_type == PacketType::Req {
         words.push(service.name().to_owned());
     }
-    words.push(found.handle.to_string());
-    words.push(found.sequence.to_string());
+    // What a tape server announces to amoldrecover has neither.
+    words.extend([found.handle, found.sequence].map(|word| word.to_string()));
+    words.retain(|word| !word.is_empty());
     if packet_type == PacketType::Rep && found.transaction == 0 {
         words.push("unasked".to_owned());
     }

@@ -1,13 +1,16 @@
 //! What would happen to a packet, and why.
 
+use amanda_fw_common::auth::Openings;
 use amanda_fw_common::connect::Stream;
 use amanda_fw_common::label::RuleInfo;
 use amanda_fw_common::rules::Action;
+use amanda_fw_common::verdict::Reason;
 use amanda_fw_common::wire::{PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP};
 use serde::Serialize;
 
 use super::event::{flags, protocol, way_name};
 use super::list::end;
+use super::opening;
 use super::table::{Column, table};
 use super::units;
 use crate::clock;
@@ -21,6 +24,8 @@ pub(crate) struct Answer {
     pub(crate) packet: String,
     /// The interface, where it matters.
     pub(crate) interface: Option<String>,
+    /// The interface that it leaves by where it goes through the host.
+    pub(crate) output: Option<String>,
     /// Which way the packet goes.
     pub(crate) direction: &'static str,
     /// What would happen to it.
@@ -29,10 +34,14 @@ pub(crate) struct Answer {
     pub(crate) reason: &'static str,
     /// The number of the reason, which stays.
     pub(crate) reason_number: u8,
+    /// The auths that need it, where Amanda does.
+    pub(crate) auth: Vec<&'static str>,
     /// The rule that decides, or that let the flow in.
     pub(crate) rule: Option<RuleAnswer>,
     /// The rule that would log it.
     pub(crate) log: Option<RuleAnswer>,
+    /// The translations of its addresses.
+    pub(crate) translations: Vec<RuleAnswer>,
     /// The flow that the packet belongs to.
     pub(crate) flow: Option<String>,
     /// The expectation that it would use.
@@ -81,12 +90,20 @@ impl Answer {
     /// Puts an explanation in words.
     pub(crate) fn new(
         packet: &Packet,
-        interface: Option<&str>,
+        [interface, output]: [Option<&str>; 2],
         explanation: &Explanation,
+        openings: &Openings,
         rule: impl Fn(u16) -> Option<RuleAnswer>,
     ) -> Self {
-        let Explanation { reason, rule: slot, log, flow, expectation, by } = explanation;
+        let Explanation { reason, rule: slot, log, translations, flow, expectation, by } =
+            explanation;
         let now = clock::monotonic();
+        let auth = if *reason == Reason::Control {
+            let (from, to) = (packet.source.port, packet.destination.port);
+            opening::auths(openings, packet.protocol, from, to)
+        } else {
+            Vec::new()
+        };
         let silent = |seen| units::seconds(units::elapsed_seconds(seen, now));
         let flow = flow
             .map(|(_, flow)| format!("{}, silent for {}", flow.state().name(), silent(flow.seen)));
@@ -97,12 +114,15 @@ impl Answer {
         Self {
             packet: words(packet),
             interface: interface.map(str::to_owned),
+            output: output.map(str::to_owned),
             direction: way_name(packet.way as u8),
             verdict: reason.verdict().name(),
             reason: reason.name(),
             reason_number: reason.number(),
+            auth,
             rule: rule(*slot),
             log: rule(*log),
+            translations: translations.iter().filter_map(|slot| rule(*slot)).collect(),
             flow,
             expectation,
             decided_by: by.clone(),
@@ -112,20 +132,28 @@ impl Answer {
     /// Writes the answer for people.
     pub(crate) fn text(&self) -> String {
         let on = self.interface.as_ref().map_or(String::new(), |name| format!(" on {name}"));
-        let rows = [
+        let output = self.output.as_ref().map_or(String::new(), |name| format!(">{name}"));
+        let translations = self.translations.iter();
+        let translations = translations.map(|rule| ("translated by", Some(rule.text())));
+        let first = [
             ("reason", Some(format!("{} (number {})", self.reason, self.reason_number))),
+            ("auth", (!self.auth.is_empty()).then(|| self.auth.join(", "))),
             ("rule", self.rule.as_ref().map(RuleAnswer::text)),
             ("logged by", self.log.as_ref().map(RuleAnswer::text)),
+        ];
+        let rest = [
             ("flow", self.flow.clone()),
             ("expectation", self.expectation.clone()),
             ("decided by", Some(self.decided_by.clone())),
         ];
-        let rows: Vec<Vec<String>> = rows
+        let rows: Vec<Vec<String>> = first
             .into_iter()
+            .chain(translations)
+            .chain(rest)
             .filter_map(|(name, value)| Some(vec![name.to_owned(), value?]))
             .collect();
         format!(
-            "{}: {} {}{on}\n{}",
+            "{}: {} {}{on}{output}\n{}",
             self.verdict,
             self.packet,
             self.direction,
@@ -151,9 +179,10 @@ fn words(packet: &Packet) -> String {
 #[cfg(test)]
 mod tests {
     use amanda_fw_common::addr::{Addr, Endpoint};
+    use amanda_fw_common::auth::{Auth, openings};
+    use amanda_fw_common::connect::PortRange;
     use amanda_fw_common::label::Label;
     use amanda_fw_common::rules::Way;
-    use amanda_fw_common::verdict::Reason;
     use amanda_fw_common::wire::TcpFlags;
     use bytemuck::Zeroable;
 
@@ -169,9 +198,12 @@ mod tests {
             icmp_type: 0,
             way: Way::In,
             interface: 2,
+            output: 0,
         };
         let by = "a test".to_owned();
-        let explanation = Explanation { reason, rule, log: 0, flow: None, expectation: None, by };
+        let translations = if rule == 4 { vec![4] } else { Vec::new() };
+        let explanation =
+            Explanation { reason, rule, log: 0, translations, flow: None, expectation: None, by };
         let info = RuleInfo {
             line: 14,
             action: Action::Reject.number(),
@@ -180,7 +212,8 @@ mod tests {
             ..RuleInfo::zeroed()
         };
         let rule = |slot| (slot == 4).then(|| RuleAnswer::new(2, &info));
-        let answer = Answer::new(&packet, Some("eth0"), &explanation, rule);
+        let openings = openings(Auth::Ssh.bit(), 10080, PortRange { low: 700, high: 710 });
+        let answer = Answer::new(&packet, [Some("eth0"), None], &explanation, &openings, rule);
         assert_eq!(answer.text(), expected);
     }
 
@@ -190,8 +223,21 @@ mod tests {
             Reason::RuleReject,
             4,
             "reject: tcp 10.0.0.9:40000 > 10.0.0.2:22 SYN in on eth0\n  \
-             reason      rule-reject (number 26)\n  \
-             rule        2 \"ssh\" in line 14: reject tcp port 22\n  \
+             reason         rule-reject (number 26)\n  \
+             rule           2 \"ssh\" in line 14: reject tcp port 22\n  \
+             translated by  2 \"ssh\" in line 14: reject tcp port 22\n  \
+             decided by     a test\n",
+        );
+    }
+
+    #[test]
+    fn what_amanda_needs_names_the_auth() {
+        check(
+            Reason::Control,
+            0,
+            "accept: tcp 10.0.0.9:40000 > 10.0.0.2:22 SYN in on eth0\n  \
+             reason      amanda-control (number 4)\n  \
+             auth        ssh\n  \
              decided by  a test\n",
         );
     }

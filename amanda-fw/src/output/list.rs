@@ -1,17 +1,23 @@
 //! The tables' entries, a row each.
 
+mod nat_row;
 mod rule_row;
 
 use amanda_fw_common::addr::Endpoint;
+use amanda_fw_common::auth::Openings;
 use amanda_fw_common::connect::Stream;
 use amanda_fw_common::expect::{Expectation, ExpectationKey};
 use amanda_fw_common::flow::{Flow, FlowKey};
 use amanda_fw_common::verdict::Reason;
 use serde::Serialize;
 
+pub(crate) use nat_row::NatTables;
 pub(crate) use rule_row::RuleRow;
 
+use nat_row::outside;
+
 use super::event::protocol;
+use super::opening;
 use super::session::{Session, hex};
 use super::table::{Column, table};
 use super::units;
@@ -24,15 +30,24 @@ pub(crate) trait Row {
 
     /// Returns the cells, one to a column.
     fn cells(&self) -> Vec<String>;
+
+    /// Returns the cells of the line below, if there is one.
+    fn cells_under(&self) -> Option<Vec<String>> {
+        None
+    }
 }
 
 /// Writes rows under their titles, or says that there are none.
 pub(crate) fn text<R: Row>(rows: &[R]) -> String {
+    indented(0, rows)
+}
+
+fn indented<R: Row>(indent: usize, rows: &[R]) -> String {
     if rows.is_empty() {
-        return "none\n".to_owned();
+        return format!("{}none\n", " ".repeat(indent));
     }
-    let cells: Vec<_> = rows.iter().map(Row::cells).collect();
-    table(0, R::COLUMNS, &cells)
+    let lines = rows.iter().flat_map(|row| [Some(row.cells()), row.cells_under()]);
+    table(indent, R::COLUMNS, &lines.flatten().collect::<Vec<_>>())
 }
 
 /// Writes sessions, or says that there are none.
@@ -52,6 +67,10 @@ pub(crate) struct FlowRow {
     pub(crate) source: String,
     /// The other end.
     pub(crate) destination: String,
+    /// What the originator is known as to the other end, if it is translated.
+    pub(crate) source_outside: Option<String>,
+    /// What the other end is known as to the originator, if it is translated.
+    pub(crate) destination_outside: Option<String>,
     /// How far the flow has come.
     pub(crate) state: &'static str,
     /// Seconds since the first packet.
@@ -60,6 +79,8 @@ pub(crate) struct FlowRow {
     pub(crate) silent_seconds: u64,
     /// What let the flow in.
     pub(crate) reason: &'static str,
+    /// The auths that need it, where Amanda does.
+    pub(crate) auth: Vec<&'static str>,
     /// The rule that did, if one did.
     pub(crate) rule: Option<String>,
     /// The stream that the flow is, if it is one.
@@ -74,13 +95,27 @@ pub(crate) struct FlowRow {
 
 impl FlowRow {
     /// Describes a flow.
-    pub(crate) fn new(key: &FlowKey, flow: &Flow, rule_names: &RuleNames, now: u64) -> Self {
-        let (source, destination) =
-            if flow.is_from_a() { (key.a(), key.b()) } else { (key.b(), key.a()) };
+    pub(crate) fn new(
+        key: &FlowKey,
+        flow: &Flow,
+        rule_names: &RuleNames,
+        openings: &Openings,
+        now: u64,
+    ) -> Self {
+        let (source, destination) = flow.ends(key);
+        let is_amanda = flow.reason == Reason::Control.number();
+        let auth = if is_amanda {
+            opening::auths(openings, key.protocol(), source.port, destination.port)
+        } else {
+            Vec::new()
+        };
         Self {
+            auth,
             protocol: protocol(key.protocol()),
             source: end(source),
             destination: end(destination),
+            source_outside: outside(flow.source),
+            destination_outside: outside(flow.destination),
             state: flow.state().name(),
             age_seconds: units::elapsed_seconds(flow.started, now),
             silent_seconds: units::elapsed_seconds(flow.seen, now),
@@ -97,7 +132,8 @@ impl FlowRow {
         match (&self.rule, self.stream) {
             (Some(rule), _) => rule.clone(),
             (None, Some(stream)) => format!("{} {stream}", self.reason),
-            (None, None) => self.reason.to_owned(),
+            (None, None) if self.auth.is_empty() => self.reason.to_owned(),
+            (None, None) => format!("{} {}", self.reason, self.auth.join(" ")),
         }
     }
 }
@@ -127,6 +163,15 @@ impl Row for FlowRow {
             self.why(),
         ]
     }
+
+    fn cells_under(&self) -> Option<Vec<String>> {
+        if self.source_outside.is_none() && self.destination_outside.is_none() {
+            return None;
+        }
+        let known_as = |end: &Option<String>| end.clone().unwrap_or_default();
+        let (source, destination) = (&self.source_outside, &self.destination_outside);
+        Some(vec!["  as".to_owned(), known_as(source), known_as(destination)])
+    }
 }
 
 /// An expectation.
@@ -138,6 +183,8 @@ pub(crate) struct ExpectationRow {
     pub(crate) responder: String,
     /// The announced TCP port.
     pub(crate) port: u16,
+    /// Who listens, where the initiator knows it by another address and port.
+    pub(crate) to: Option<String>,
     /// The stream.
     pub(crate) stream: &'static str,
     /// Seconds until the port closes, 0 where it has.
@@ -153,6 +200,7 @@ impl ExpectationRow {
             initiator: key.initiator.to_string(),
             responder: key.responder.to_string(),
             port: key.port,
+            to: outside(expectation.to),
             stream: Stream::from_number(expectation.stream).map_or("unknown", Stream::name),
             expires_seconds: units::elapsed_seconds(now, expectation.expires),
             transaction: hex(expectation.transaction),
@@ -177,6 +225,10 @@ impl Row for ExpectationRow {
             self.stream.to_owned(),
             units::seconds(self.expires_seconds),
         ]
+    }
+
+    fn cells_under(&self) -> Option<Vec<String>> {
+        Some(vec!["  is".to_owned(), self.to.clone()?])
     }
 }
 

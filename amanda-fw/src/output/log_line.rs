@@ -16,14 +16,15 @@ use transport::transport;
 /// The length of an Ethernet header.
 const ETHERNET: usize = 14;
 
-/// Writes the fields of a packet; those behind what was captured are left out.
-pub(crate) fn log_line(event: &Event, interface: &str, packet: &[u8]) -> String {
+/// Writes the fields of a packet that crosses an interface, or comes by it and leaves by `output`; those
+/// behind what was captured are left out.
+pub(crate) fn log_line(event: &Event, interface: &str, output: &str, packet: &[u8]) -> String {
     let (incoming, outgoing) =
-        if event.way == Way::Out as u8 { ("", interface) } else { (interface, "") };
+        if event.way == Way::Out.number() { ("", interface) } else { (interface, output) };
     let mut line = format!("IN={incoming} OUT={outgoing} ");
     let network = usize::from(event.network);
     // An outgoing packet has no Ethernet header yet where netfilter meets it.
-    if event.way == Way::In as u8 {
+    if event.way != Way::Out.number() {
         let link = packet.get(..ETHERNET.min(network)).unwrap_or_default();
         let bytes: Vec<String> = link.iter().map(|byte| format!("{byte:02x}")).collect();
         // Writing to a string cannot fail, here and below.

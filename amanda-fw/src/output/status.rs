@@ -8,6 +8,8 @@ use amanda_fw_common::settings::Settings;
 use amanda_fw_common::verdict::{Count, Counter, Reason, Verdict};
 use serde::Serialize;
 
+use super::list::Row;
+use super::opening::OpeningRow;
 use super::session::Session;
 use super::table::{Column, table};
 use super::units;
@@ -21,6 +23,8 @@ pub(crate) struct Snapshot {
     pub(crate) ruleset: Ruleset,
     /// What happens to packets that nothing else decides.
     pub(crate) policy: Policy,
+    /// What is open between Amanda's hosts.
+    pub(crate) openings: Vec<OpeningRow>,
     /// How full the tables are.
     pub(crate) tables: Vec<Fill>,
     /// Packets by what decided them.
@@ -113,15 +117,24 @@ pub(crate) struct Policy {
     pub(crate) incoming: &'static str,
     /// What happens to packets that go out.
     pub(crate) outgoing: &'static str,
+    /// What happens to packets that go through the host, if it is a gateway.
+    pub(crate) forward: Option<&'static str>,
 }
 
 impl Policy {
-    /// Reads the policies of both directions, which are the last of their rules.
+    /// Reads the policies of all directions, which are the last of their rules.
     pub(crate) fn of(rules: &[RuleInfo]) -> Self {
         let policy = |way: Way| rules.iter().rfind(|info| info.way == way as u8);
         let action = |way| Action::from_number(policy(way)?.action);
         let name = |way| action(way).map_or("unknown", Action::name);
-        Self { incoming: name(Way::In), outgoing: name(Way::Out) }
+        let forward = action(Way::Forward).map(Action::name);
+        Self { incoming: name(Way::In), outgoing: name(Way::Out), forward }
+    }
+
+    fn text(&self) -> String {
+        let Self { incoming, outgoing, forward } = self;
+        let forward = forward.map(|name| format!(", forward {name}")).unwrap_or_default();
+        format!("  incoming {incoming}, outgoing {outgoing}{forward}\n")
     }
 }
 
@@ -188,12 +201,13 @@ fn count_of(counts: &[Count], number: u8) -> Count {
 impl Snapshot {
     /// Writes the snapshot for people: a section for each topic, zeros left out.
     pub(crate) fn text(&self) -> String {
-        let Self { interfaces, ruleset, policy, tables, reasons, occurrences, sessions } = self;
-        let Policy { incoming, outgoing } = policy;
+        let Self { interfaces, ruleset, policy, openings, tables, reasons, occurrences, sessions } =
+            self;
         let sections = [
             section("Interfaces", &interfaces_text(interfaces), "attached to none"),
             section("Ruleset", &ruleset.text(), ""),
-            section("Policy", &format!("  incoming {incoming}, outgoing {outgoing}\n"), ""),
+            section("Policy", &policy.text(), ""),
+            section("Amanda opens", &openings_text(openings), "nothing"),
             section("Tables", &tables_text(tables), "none"),
             section("Accepted", &reasons_text(reasons, Verdict::Accept), "nothing yet"),
             section("Dropped", &reasons_text(reasons, Verdict::Drop), "nothing yet"),
@@ -216,6 +230,12 @@ fn interfaces_text(interfaces: &[Interface]) -> String {
     };
     let rows: Vec<_> = interfaces.iter().map(row).collect();
     table(2, &[Column::Left(""), Column::Left(""), Column::Left("")], &rows)
+}
+
+fn openings_text(openings: &[OpeningRow]) -> String {
+    let rows: Vec<_> = openings.iter().map(Row::cells).collect();
+    let columns = OpeningRow::COLUMNS;
+    if rows.is_empty() { String::new() } else { table(2, columns, &rows) }
 }
 
 fn tables_text(tables: &[Fill]) -> String {

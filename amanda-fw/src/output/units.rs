@@ -51,6 +51,12 @@ pub(super) fn elapsed_seconds(from: u64, to: u64) -> u64 {
     to.saturating_sub(from) / 1_000_000_000
 }
 
+/// Returns the bytes of a second, between two monotonic times in nanoseconds.
+pub(super) fn per_second(bytes: u64, from: u64, to: u64) -> u64 {
+    let elapsed = u128::from(to.saturating_sub(from).max(1));
+    u64::try_from(u128::from(bytes) * 1_000_000_000 / elapsed).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +85,13 @@ mod tests {
         check(seconds(7500), "2h 5m");
         check(seconds(432_000), "5d");
         check(seconds(450_000), "5d 5h");
+    }
+
+    #[test]
+    fn a_rate_is_of_seconds_whatever_the_time() {
+        assert_eq!(per_second(4096, 0, 2_000_000_000), 2048);
+        assert_eq!(per_second(10, 5, 500_000_005), 20);
+        assert_eq!(per_second(u64::MAX, 7, 7), u64::MAX);
     }
 
     #[test]

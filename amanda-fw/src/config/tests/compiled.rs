@@ -36,9 +36,12 @@ LINE  NAME             DIR  PROTO                                  FROM       TO
    -  policy incoming  in   any                                    any        any        any    any   drop
    -  policy outgoing  out  any                                    any        any        any    any   accept
 
+Amanda opens
+AUTH        WHO                  PROTO  SPORT     PORT   AND THEN
+bsd bsdudp  servers and clients  udp    512:1023  10080  the ports that a reply announces
+bsdtcp ssl  servers and clients  tcp    any       10080
+
 Amanda
-control port       10080
-requests from      512:1023
 streams            1024:65535
 a reply may take   6h
 a port stays open  1m
@@ -68,9 +71,12 @@ LINE  NAME               DIR  PROTO                                  FROM       
    -  policy incoming    in   any                                    any             any          drop
    -  policy outgoing    out  any                                    any             any          accept
 
+Amanda opens
+AUTH        WHO                  PROTO  SPORT    PORT   AND THEN
+bsd bsdudp  servers and clients  udp    700:710  10080  the ports that a reply announces
+bsdtcp ssl  servers and clients  tcp    any      10080
+
 Amanda
-control port       10080
-requests from      700:710
 streams            50000:50100
 a reply may take   6h
 a port stays open  1m
@@ -112,10 +118,42 @@ stream_ports = "50000:50100"
 #[test]
 fn an_empty_configuration_has_the_defaults_of_the_packet_path_and_no_host() {
     let ruleset = sound("");
-    assert_eq!(ruleset.settings, Settings::default());
+    let mut settings = Settings::default();
+    settings.open(0);
+    assert_eq!(ruleset.settings, settings);
     assert_eq!(names(&ruleset), ["icmp", "policy incoming", "policy outgoing"]);
     assert!(ruleset.roles.is_empty());
     assert_eq!(ruleset.sizes, Sizes::default());
+}
+
+/// Compares what is open between hosts by some auths, a line each without its title.
+fn check_open(keys: &str, expected: &[&str]) {
+    let text = output::check::text("x.toml", &sound(&format!("[amanda]\n{keys}")), &host());
+    let opens = text.lines().skip_while(|line| *line != "Amanda opens").skip(1);
+    let lines = opens.take_while(|line| !line.is_empty()).filter(|line| !line.starts_with("AUTH"));
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(lines.map(words).collect::<Vec<_>>(), expected, "{text}");
+}
+
+#[test]
+fn each_auth_says_what_it_opens() {
+    check_open(
+        r#"auth = "bsd""#,
+        &["bsd servers and clients udp 1:1023 10080 the ports that a reply announces"],
+    );
+    check_open(r#"auth = ["bsdtcp"]"#, &["bsdtcp servers and clients tcp 1:1023 10080"]);
+    check_open(r#"auth = "ssl""#, &["ssl servers and clients tcp any 10080"]);
+    check_open(r#"auth = "krb5""#, &["krb5 servers and clients tcp any 10082"]);
+    check_open(r#"auth = ["local", "ssh"]"#, &["ssh servers and clients tcp any 22"]);
+    check_open(r#"auth = "local""#, &["none"]);
+    check_open(
+        r#"auth = "classic""#,
+        &[
+            "classic clients to servers tcp 1:1023 10082",
+            "classic clients to servers tcp 1:1023 10083 the port that the server announces",
+        ],
+    );
+    check_open("auth = \"bsd\"\nclients = []\nservers = []", &["none"]);
 }
 
 #[test]
@@ -124,7 +162,8 @@ fn every_setting_reaches_the_packet_path() {
         policy = { incoming = "accept", outgoing = "drop", icmp = false }
         amanda = { control_port = 10090, transaction_timeout = "12h", expectation_timeout = "5m" }
         events.rate = "20/s"
-        limits = { flows = 100, expectations = 200, transactions = 300, fragments = 400 }
+        limits = { flows = 100, expectations = 200, transactions = 300, fragments = 400,
+            nat = 500 }
         interfaces = { eth0.mode = "xdp-generic", ppp0 = {} }
     "#;
     let config = parsed(text).unwrap_or_else(|mistakes| panic!("{mistakes}"));
@@ -135,7 +174,10 @@ fn every_setting_reaches_the_packet_path() {
     assert_eq!(settings.transaction_timeout, 12 * HOUR);
     assert_eq!(settings.expectation_timeout, HOUR / 12);
     assert_eq!(settings.timeouts.control[1..4], [12 * HOUR; 3]);
-    assert_eq!(sizes.by_map().map(|(_, entries)| entries), [100, 100, 200, 300, 300, 400]);
+    assert_eq!(
+        sizes.by_map().map(|(_, entries)| entries),
+        [100, 100, 200, 300, 300, 300, 400, 500, 1000]
+    );
     let modes: Vec<String> =
         config.modes.iter().map(|(name, mode)| format!("{name} {mode:?}")).collect();
     assert_eq!(modes, ["eth0 XdpGeneric", "ppp0 Auto"]);
@@ -191,7 +233,7 @@ fn the_policies_are_the_last_rules() {
 fn a_policy_that_accepts_logs_nothing() {
     let ruleset = sound("policy = { log = \"x\", icmp = false }");
     assert_eq!(names(&ruleset), ["policy incoming", "policy outgoing"]);
-    let logs: Vec<u16> = ruleset.rules.iter().map(|entry| entry.spec.rule.logs).collect();
+    let logs: Vec<u8> = ruleset.rules.iter().map(|entry| entry.spec.rule.logs).collect();
     assert_eq!(logs, [1, 0]);
     assert_eq!(ruleset.rules[0].spec.rule.log_rate, Rate::new(10, SECOND, 5));
 }
@@ -229,6 +271,7 @@ log = { prefix = "b: ", rate = "1/h" }
     let expected = RuleSpec {
         way: Way::Out,
         interfaces: Interfaces::Only(vec![2]),
+        outputs: Interfaces::Any,
         protocols: Protocols::Only(vec![protocol(6), protocol(132)]),
         states: vec![State::New],
         sources: places(

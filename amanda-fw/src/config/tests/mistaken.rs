@@ -49,6 +49,39 @@ error: unknown key `incomming` in [policy]
 }
 
 #[test]
+fn an_unknown_auth_names_the_one_that_was_meant() {
+    check(
+        "[amanda]\nauth = [\"bsd\", \"bsdtpc\"]\n",
+        "
+error: \"bsdtpc\" is none of bsd, bsdudp, bsdtcp, ssl, krb5, ssh, local, classic
+ --> x.toml:2:16
+  |
+2 | auth = [\"bsd\", \"bsdtpc\"]
+  |                ^^^^^^^^
+  |
+  = help: did you mean `bsdtcp`?
+",
+    );
+    check_short("amanda.auth = 1", "expected a string, found an integer", "");
+}
+
+#[test]
+fn an_empty_list_of_auths_says_what_to_write() {
+    check(
+        "[amanda]\nauth = []\n",
+        "
+error: without an auth Amanda's hosts cannot talk
+ --> x.toml:2:8
+  |
+2 | auth = []
+  |        ^^
+  |
+  = help: name what amanda.conf says, or remove the key
+",
+    );
+}
+
+#[test]
 fn every_mistake_is_told_in_the_order_of_the_text() {
     check(
         r#"
@@ -167,14 +200,10 @@ error: unclosed table, expected `]`
 
 #[test]
 fn what_this_version_does_not_have_is_no_unknown_key() {
-    let absent =
-        |key: &str, place: &str| format!("`{key}` in {place} is not available in this version");
-    let way_out = "remove it";
-    check_short("[[nat]]\nkind = \"masquerade\"", &absent("nat", "the configuration"), way_out);
     check_short(
-        "interfaces.ppp0.masquerade = true",
-        &absent("masquerade", "[interfaces.ppp0]"),
-        way_out,
+        "interfaces.ppp0.log = true",
+        "`log` in [interfaces.ppp0] is not available in this version",
+        "remove it",
     );
 }
 

@@ -8,6 +8,8 @@ use super::*;
 use crate::config::schema::schema;
 
 const README: &str = include_str!("../../../../README.md");
+const AMANDA: &str = include_str!("../../../../docs/amanda.md");
+const KERNEL_HELPER: &str = include_str!("../../../../docs/kernel-helper.md");
 
 /// Compares what the schema says of a configuration.
 fn check(text: &str, is_right: bool) {
@@ -44,10 +46,11 @@ fn json_of(value: &DeValue<'_>) -> Value {
     }
 }
 
-/// Returns the configurations that the manual shows.
+/// Returns the configurations that the manual shows; a block may have a file's name in its first line.
 fn examples() -> Vec<&'static str> {
-    let blocks = README.split("```toml\n").skip(1);
-    blocks.filter_map(|block| block.split("```").next()).collect()
+    let blocks = [README, AMANDA, KERNEL_HELPER].map(|page| page.split("```toml").skip(1));
+    let texts = blocks.into_iter().flatten().filter_map(|block| block.split_once('\n'));
+    texts.filter_map(|(_, text)| text.split("```").next()).collect()
 }
 
 #[test]
@@ -58,7 +61,7 @@ fn the_schema_is_one() {
 #[test]
 fn every_example_is_right_by_the_schema_and_by_the_reader() {
     let examples = examples();
-    assert!(examples.len() >= 2, "{examples:?}");
+    assert!(examples.len() >= 4, "{examples:?}");
     for text in examples.into_iter().chain([EMBEDDED, TSHOST]) {
         check(text, true);
         sound(text);
@@ -69,7 +72,7 @@ fn every_example_is_right_by_the_schema_and_by_the_reader() {
 fn no_example_of_the_manual_is_warned_of() {
     for text in examples() {
         let config = parsed(text).expect("a configuration");
-        assert_eq!(warnings(&config, &host()).render(false), "");
+        assert_eq!(warnings(&config, &gateway::router()).render(false), "");
     }
 }
 
@@ -80,8 +83,15 @@ fn the_manual_names_every_key() {
             assert!(README.contains(&format!("`{}`", key.name)), "{}", key.name);
         }
     };
-    let tables =
-        [&keys::POLICY, &keys::AMANDA, &keys::INTERFACE, &keys::EVENTS, &keys::LIMITS, &keys::RULE];
+    let tables = [
+        &keys::POLICY,
+        &keys::AMANDA,
+        &keys::INTERFACE,
+        &keys::EVENTS,
+        &keys::LIMITS,
+        &keys::RULE,
+        &keys::NAT,
+    ];
     tables.into_iter().for_each(named);
 }
 
@@ -92,11 +102,13 @@ fn every_shape_that_a_key_may_have_is_right() {
         hosts = { a = "10.0.0.1", b = ["fd00::/8", "10.0.0.0/8"], c = [] }
         policy = { incoming = "reject", outgoing = "drop", icmp = false, log = "x: " }
         amanda = { servers = "self", clients = ["a", "on-link"], control_port = 10081,
+            auth = ["bsd", "classic"],
             control_source_ports = 700, stream_ports = "50000:50100",
             transaction_timeout = "6h", expectation_timeout = "250ms" }
-        interfaces.eth0.mode = "xdp-generic"
+        interfaces.eth0.mode = "tc"
         events.rate = "10/s"
         limits = { flows = 1, expectations = 2, transactions = 3, fragments = 16777216 }
+        zones = { inside = ["eth1", "eth2"], outside = "ppp0" }
         [[rule]]
         name = "a"
         direction = "out"
@@ -119,6 +131,34 @@ fn every_shape_that_a_key_may_have_is_right() {
         protocol = "icmp"
         icmp_type = ["echo-request", 13]
         action = "log"
+        [[rule]]
+        direction = "forward"
+        in = ["inside", "!eth1"]
+        out = "outside"
+        action = "accept"
+        [[nat]]
+        name = "a"
+        kind = "masquerade"
+        out = ["outside"]
+        protocol = ["tcp", "udp"]
+        from = ["a", "!10.0.0.0/8"]
+        destination = "any"
+        ports = [22, "80:90"]
+        source_ports = 1
+        to_ports = "1024:65535"
+        filtering = "address-dependent"
+        [[nat]]
+        kind = "source"
+        to = "192.0.2.1-192.0.2.9"
+        [[nat]]
+        kind = "destination"
+        in = "outside"
+        service = "ssh"
+        to = "10.0.0.2"
+        to_port = 2222
+        [[nat]]
+        kind = "none"
+        in = "!outside"
         "#,
         true,
     );
@@ -132,6 +172,8 @@ fn what_the_reader_refuses_the_schema_refuses() {
         "policy.incoming = \"log\"",
         "policy.icmp = 1",
         "amanda.control_port = 70000",
+        "amanda.auth = \"rsh\"",
+        "amanda.auth = []",
         "amanda.stream_ports = \"a\"",
         "amanda.transaction_timeout = 60",
         "events.rate = \"10\"",
@@ -148,6 +190,13 @@ fn what_the_reader_refuses_the_schema_refuses() {
         "rule = [{ action = \"accept\", limit = \"1/m\" }]",
         "rule = [{ action = \"accept\", limit = { burst = 1 } }]",
         "rule = [{ action = \"accept\", log = { prefx = \"a\" } }]",
+        "rule = [{ action = \"translate\" }]",
+        "policy.forward = \"log\"",
+        "zones.inside = []",
+        "nat = [{}]",
+        "nat = [{ kind = \"snat\" }]",
+        "nat = [{ kind = \"masquerade\", outside = \"ppp0\" }]",
+        "nat = [{ kind = \"masquerade\", filtering = \"none\" }]",
     ] {
         check(text, false);
         assert!(compiled(text).is_err(), "{text}");
@@ -171,6 +220,10 @@ fn a_default_that_is_written_changes_nothing() {
     let rule = |keys: &str| sound(&format!("rule = [{{ action = \"accept\"{keys} }}]"));
     for key in keys::RULE.keys.iter().filter(|key| !key.default.is_empty() && key.name != "name") {
         assert_eq!(rule(&format!(", {} = {}", key.name, key.default)), rule(""), "{}", key.name);
+    }
+    let nat = |keys: &str| sound(&format!("nat = [{{ kind = \"masquerade\"{keys} }}]"));
+    for key in keys::NAT.keys.iter().filter(|key| !key.default.is_empty() && key.name != "name") {
+        assert_eq!(nat(&format!(", {} = {}", key.name, key.default)), nat(""), "{}", key.name);
     }
     assert_eq!(rule(", limit = { rate = \"1/h\", burst = 5 }"), rule(", limit = \"1/h\""));
     assert_eq!(rule(", log = { rate = \"10/s\" }"), rule(", log = {}"));

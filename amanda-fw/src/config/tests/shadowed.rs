@@ -136,7 +136,7 @@ fn packet(ends: (Addr, Addr), is_v4: bool, kind: (u8, u16, u16, u8)) -> Packet {
 /// Returns the line of the first rule that decides, and those of the rules that log before it.
 fn asked(ruleset: &Ruleset, packet: &Packet, way: Way, interface: u32) -> Vec<usize> {
     let mut lines = Vec::new();
-    for entry in ruleset.rules.iter().filter(|e| e.spec.matches(packet, way, interface)) {
+    for entry in ruleset.rules.iter().filter(|e| e.spec.matches(packet, way, interface, 0)) {
         lines.push(entry.line);
         if entry.spec.rule.action != Action::Log.number() {
             break;
@@ -186,7 +186,7 @@ fn check_found(rules: &[String]) {
 }
 
 fn packets_fit(spec: &amanda_fw_common::ruleset::RuleSpec) -> bool {
-    let fits = |packet: &Packet| INTERFACES.iter().any(|&i| spec.matches(packet, spec.way, i));
+    let fits = |packet: &Packet| INTERFACES.iter().any(|&i| spec.matches(packet, spec.way, i, 0));
     packets().iter().any(fits)
 }
 

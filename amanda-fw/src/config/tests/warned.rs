@@ -342,3 +342,25 @@ fn a_rule_for_streams_opens_more_than_amanda_needs() {
     check(&text("\"50000:50200\""), &[]);
     check(&text("\"50000:50100\"").replace("amanda.stream_ports", "hosts.a = []\n#"), &[]);
 }
+
+#[test]
+fn keys_of_other_auths_have_no_meaning() {
+    let amanda = |keys: &str| format!("{SSH}]\namanda = {{ {keys} }}");
+    let way_out = "remove it, or name one of them in auth";
+    check(
+        &amanda(r#"auth = "ssh", control_port = 10081, stream_ports = "50000:50100""#),
+        &[
+            (
+                "control_port has no meaning without auth \"bsd\" or \"bsdudp\" or \"bsdtcp\" or \
+                 \"ssl\"",
+                way_out,
+            ),
+            (
+                "stream_ports has no meaning without auth \"bsd\" or \"bsdudp\" or \"classic\"",
+                way_out,
+            ),
+        ],
+    );
+    check(&amanda(r#"auth = ["bsdtcp", "classic"], stream_ports = "50000:50100""#), &[]);
+    check(&amanda(r#"control_source_ports = "700:710""#), &[]);
+}

@@ -1,5 +1,6 @@
 //! What `[amanda]` says that is hardly meant.
 
+use amanda_fw_common::auth::Auth;
 use amanda_fw_common::connect::PortRange;
 use amanda_fw_common::rules::role;
 
@@ -26,7 +27,25 @@ pub(super) fn warnings(amanda: &Amanda, host: &Host) -> Vec<Mistake> {
         crossing(amanda, "control_source_ports", amanda.control_source_ports),
         lonely(amanda, host),
     ];
-    found.into_iter().flatten().collect()
+    let idle = KEYS_OF.iter().filter_map(|(key, auths)| idle(amanda, key, auths));
+    found.into_iter().flatten().chain(idle).collect()
+}
+
+/// Keys that say something for some auths alone.
+const KEYS_OF: [(&str, &[Auth]); 5] = [
+    ("control_port", &Auth::DEFAULT),
+    ("control_source_ports", &[Auth::Bsd, Auth::BsdUdp]),
+    ("stream_ports", &[Auth::Bsd, Auth::BsdUdp, Auth::Classic]),
+    ("transaction_timeout", &[Auth::Bsd, Auth::BsdUdp]),
+    ("expectation_timeout", &[Auth::Bsd, Auth::BsdUdp, Auth::Classic]),
+];
+
+fn idle(amanda: &Amanda, key: &str, auths: &[Auth]) -> Option<Mistake> {
+    let span = amanda.spans.of(key).filter(|span| Some(span) != amanda.spans.whole().as_ref())?;
+    let names: Vec<String> = auths.iter().map(|auth| format!("\"{auth}\"")).collect();
+    let message = format!("{key} has no meaning without auth {}", names.join(" or "));
+    let way_out = "remove it, or name one of them in auth";
+    (amanda.auths & Auth::bits(auths) == 0).then(|| at(Some(span), message).way_out(way_out))
 }
 
 fn privileged_streams(amanda: &Amanda) -> Option<Mistake> {

@@ -1,7 +1,7 @@
 //! Why a rule fits no packet at all.
 
 use amanda_fw_common::addr::Network;
-use amanda_fw_common::rules::State;
+use amanda_fw_common::rules::{State, Way};
 use amanda_fw_common::ruleset::{Interfaces, Places, Protocol, Protocols, RuleSpec};
 use amanda_fw_common::wire::{PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP};
 
@@ -30,7 +30,9 @@ fn nothing_left(spec: &RuleSpec) -> Option<Never> {
     let excluded = "name something that is not excluded";
     let placed = "name an address that this machine has, or remove the key";
     if spec.interfaces == Interfaces::Only(Vec::new()) {
-        never("interface", "it leaves no interface", excluded)
+        never(key_of_interfaces(spec.way), "it leaves no interface", excluded)
+    } else if spec.outputs == Interfaces::Only(Vec::new()) {
+        never("out", "it leaves no interface", excluded)
     } else if spec.protocols == Protocols::Only(Vec::new()) {
         never("protocol", "it leaves no protocol", excluded)
     } else if spec.source_ports.is_empty() {
@@ -43,6 +45,15 @@ fn nothing_left(spec: &RuleSpec) -> Option<Never> {
         never("to", "it leaves no address", placed)
     } else {
         None
+    }
+}
+
+/// Returns the key that names the interfaces of a rule, or the first of two.
+fn key_of_interfaces(way: Way) -> &'static str {
+    match way {
+        Way::In | Way::Out => "interface",
+        Way::Forward | Way::Prerouting => "in",
+        Way::Postrouting => "out",
     }
 }
 

@@ -62,12 +62,15 @@ fn shadowed(meant: &Meant<'_>, rules: &[Meant<'_>], deciding: &Index) -> Option<
 
 /// Warns of a rule that leaves nothing to those after it.
 fn opens_all(meant: &Meant<'_>) -> Option<Mistake> {
-    let everything = RuleSpec::all(Way::In, Rule::default());
+    let way = meant.rule.way;
+    let everything = RuleSpec::all(way, Rule::default());
     let new = RuleSpec { states: vec![State::New], ..everything };
-    let is_open = meant.rule.effect.action == Action::Accept
+    let is_open = way != Way::Out
+        && meant.rule.effect.action == Action::Accept
         && meant.specs.iter().any(|spec| covers(spec, &new));
-    let message = format!("rule \"{}\" lets everything in", meant.rule.name);
-    let way_out = "say what it is for: from, interface, service or protocol";
+    let (where_to, key) = if way == Way::In { ("in", "interface") } else { ("through", "in, out") };
+    let message = format!("rule \"{}\" lets everything {where_to}", meant.rule.name);
+    let way_out = format!("say what it is for: from, {key}, service or protocol");
     is_open.then(|| at(meant.rule.spans.whole(), message).way_out(way_out))
 }
 
@@ -76,7 +79,7 @@ fn superfluous(meant: &Meant<'_>, amanda: &Amanda) -> Option<Mistake> {
     let streams = amanda.stream_ports;
     let is_told = !amanda.servers.is_empty() && streams != DEFAULT_STREAMS;
     let opens = |spec: &RuleSpec| {
-        spec.way == Way::In
+        spec.way != Way::Out
             && is_tcp(&spec.protocols)
             && count(&spec.destination_ports) >= MANY_PORTS
             && spec.destination_ports.iter().all(|ports| is_inside(ports, &streams))

@@ -49,7 +49,12 @@ impl Auth {
         Self::NAMES.iter().find(|(auth, _)| *auth == self).map_or("", |&(_, name)| name)
     }
 
-    /// Tells whether it uses Amanda's control port, and so belongs into `[amanda]`.
+    /// Tells whether `[amanda]` opens what it needs.
+    pub(super) fn is_opened(self) -> bool {
+        !matches!(self, Self::Rsh | Self::Local)
+    }
+
+    /// Tells whether it uses Amanda's control port.
     pub(super) fn has_control_port(self) -> bool {
         matches!(self, Self::Bsd | Self::Bsdudp | Self::Bsdtcp | Self::Ssl)
     }
@@ -78,10 +83,14 @@ impl Auth {
     /// Returns the port that needs a rule, outside of `[amanda]`.
     pub(super) fn rule_port(self) -> Option<u32> {
         match self {
-            Self::Krb5 => Some(10082),
-            Self::Ssh => Some(22),
             Self::Rsh => Some(514),
-            Self::Bsd | Self::Bsdudp | Self::Bsdtcp | Self::Ssl | Self::Local => None,
+            Self::Bsd
+            | Self::Bsdudp
+            | Self::Bsdtcp
+            | Self::Ssl
+            | Self::Krb5
+            | Self::Ssh
+            | Self::Local => None,
         }
     }
 }
@@ -97,6 +106,13 @@ pub(super) struct Client {
     pub(super) sources: BTreeSet<String>,
     /// How many disks it has.
     pub(super) disks: usize,
+}
+
+impl Client {
+    /// Tells whether any of its auths uses Amanda's control port.
+    pub(super) fn has_control_port(&self) -> bool {
+        self.auths.iter().any(|auth| auth.has_control_port())
+    }
 }
 
 /// Gathers the disks of each host.
@@ -134,7 +150,7 @@ pub(super) fn gather(
 /// Says what the draft for a disk's host lacks.
 fn amiss(client: &Client, disk: &Disk, source: &Source<'_>) -> Option<String> {
     let is_remote = client.auths.iter().any(|&auth| needs_address(&disk.host, auth));
-    let has_port = disk.dumptype.client_port.is_some();
+    let has_port = disk.dumptype.client_port.is_some() && client.has_control_port();
     if client.ports.len() > 1 && has_port && is_remote {
         return Some(format!(
             "{} has several ports as client-port, and [amanda] has room for one",
@@ -148,7 +164,7 @@ fn amiss(client: &Client, disk: &Disk, source: &Source<'_>) -> Option<String> {
 }
 
 fn needs_address(host: &str, auth: Auth) -> bool {
-    auth.has_control_port() && host != "localhost"
+    auth.is_opened() && host != "localhost"
 }
 
 fn unknown(host: &str) -> String {

@@ -25,9 +25,17 @@ pub(super) fn server(title: &str, conf: &Conf, clients: &BTreeMap<String, Client
     draft.entry("servers", &Value::List(vec![Value::text("self")]));
     let known = named.iter().filter(|(_, client)| !client.addresses.is_empty());
     draft.entry("clients", &Value::List(known.map(|(name, _)| Value::text(*name)).collect()));
-    let ports: BTreeSet<u16> = named.iter().flat_map(|(_, c)| c.ports.iter().copied()).collect();
+    auth(&mut draft, named.iter().flat_map(|(_, client)| &client.auths));
+    draft.comment(
+        "The clients' amanda-client.conf says by which auth they recover: add it where it is \
+         another one, and \"classic\" for amoldrecover.",
+    );
+    let asked = named.iter().filter(|(_, client)| client.has_control_port());
+    let ports: BTreeSet<u16> = asked.flat_map(|(_, c)| c.ports.iter().copied()).collect();
     control_port(&mut draft, &ports);
+    let announces = |(_, client): &(_, &Client)| client.auths.iter().any(|auth| auth.announces());
     match conf.unreserved_tcp_port {
+        _ if !named.iter().any(announces) => {}
         Some(range) => {
             let remark = "unreserved-tcp-port: what this host announces in recoveries";
             draft.entry_with("stream_ports", &ports_of(range), remark);
@@ -56,15 +64,13 @@ pub(super) fn client(
     }
     server_name(&mut draft, server);
     policy(&mut draft);
-    if client.auths.iter().any(|auth| auth.has_control_port()) {
+    if client.auths.iter().any(|auth| auth.is_opened()) {
         client_section(&mut draft, client, conf);
     }
     for auth in &client.auths {
         rule_of(&mut draft, *auth);
     }
-    if !client.auths.contains(&Auth::Ssh) {
-        ssh(&mut draft);
-    }
+    ssh(&mut draft);
     draft.finish()
 }
 
@@ -73,9 +79,9 @@ fn head(draft: &mut Draft, title: &str, host: &str) {
     draft.comment("Read it, then `amanda-fw check FILE`.");
 }
 
-/// Tells whether a host is asked through the network, and on Amanda's own port.
+/// Tells whether a host is asked through the network, by what `[amanda]` opens.
 fn is_remote(name: &str, client: &Client) -> bool {
-    name != "localhost" && client.auths.iter().any(|auth| auth.has_control_port())
+    name != "localhost" && client.auths.iter().any(|auth| auth.is_opened())
 }
 
 fn hosts(draft: &mut Draft, clients: &[(&String, &Client)]) {
@@ -124,7 +130,10 @@ fn client_section(draft: &mut Draft, client: &Client, conf: &Conf) {
     draft.table("[amanda]");
     draft.entry("servers", &Value::List(vec![Value::text(SERVER)]));
     draft.entry("clients", &Value::List(vec![Value::text("self")]));
-    control_port(draft, &client.ports);
+    auth(draft, client.auths.iter());
+    if client.has_control_port() {
+        control_port(draft, &client.ports);
+    }
     if !client.auths.iter().any(|auth| auth.announces()) {
         return;
     }
@@ -145,6 +154,15 @@ fn client_section(draft: &mut Draft, client: &Client, conf: &Conf) {
 
 fn ports_of((low, high): Range) -> Value {
     Value::text(format!("{low}:{high}"))
+}
+
+/// Writes which auths `[amanda]` is to open the ports of.
+fn auth<'a>(draft: &mut Draft, auths: impl Iterator<Item = &'a Auth>) {
+    let opened: BTreeSet<&Auth> = auths.filter(|auth| auth.is_opened()).collect();
+    if !opened.is_empty() {
+        let names = opened.into_iter().map(|auth| Value::text(auth.name()));
+        draft.entry("auth", &Value::List(names.collect()));
+    }
 }
 
 /// Writes the port on which clients listen; `[amanda]` has room for one.

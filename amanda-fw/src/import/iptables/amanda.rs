@@ -2,6 +2,7 @@
 
 use super::field::{Field, Net, Part, Ports, Word};
 use super::flat::{Action, Flat, State, Way};
+use super::matching::Match;
 use crate::import::report::{Place, Report};
 
 /// Amanda's control port, and what the classic amoldrecover asks (IANA's registry).
@@ -18,6 +19,10 @@ pub(super) struct Amanda {
     pub(super) servers: Vec<Net>,
     /// The hosts that this host asked.
     pub(super) clients: Vec<Net>,
+    /// Whether this host answered servers.
+    pub(super) is_client: bool,
+    /// Whether this host asked clients.
+    pub(super) is_server: bool,
     pub(super) control_source_ports: Option<Ports>,
     pub(super) stream_ports: Option<Ports>,
     /// The rules that `[amanda]` takes the place of.
@@ -34,8 +39,18 @@ impl Amanda {
         amanda.replaced = control;
         for rule in &amanda.replaced {
             match rule.way {
-                Way::In => add(&mut amanda.servers, &rule.matching.from),
-                Way::Out => add(&mut amanda.clients, &rule.matching.to),
+                Way::In => {
+                    amanda.is_client = true;
+                    add(&mut amanda.servers, &rule.matching.from);
+                }
+                Way::Out => {
+                    amanda.is_server = true;
+                    add(&mut amanda.clients, &rule.matching.to);
+                }
+                Way::Forward | Way::Prerouting | Way::Postrouting => {
+                    add(&mut amanda.servers, &rule.matching.from);
+                    add(&mut amanda.clients, &rule.matching.to);
+                }
             }
         }
         amanda.control_source_ports = amanda.replaced.iter().find_map(requests_from);
@@ -58,13 +73,20 @@ impl Amanda {
 
     /// Tells whether a rule opens streams to hosts that `[amanda]` opens them to.
     fn covers(&self, rule: &Flat) -> bool {
-        let (hosts, known) = match rule.way {
-            Way::In => (&rule.matching.from, &self.servers),
-            Way::Out => (&rule.matching.to, &self.clients),
+        let all_known = |hosts: &Field<Net>, known: &[Net]| {
+            let is_known = |net: &Net| known.iter().any(|known| known.covers(net));
+            !hosts.wanted.is_empty() && hosts.wanted.iter().all(is_known)
         };
+        let Match { from, to, .. } = &rule.matching;
+        let all = [self.servers.as_slice(), self.clients.as_slice()].concat();
         stream_ports(rule).is_some()
-            && !hosts.wanted.is_empty()
-            && hosts.wanted.iter().all(|net| known.iter().any(|known| known.covers(net)))
+            && match rule.way {
+                Way::In => all_known(from, &self.servers),
+                Way::Out => all_known(to, &self.clients),
+                Way::Forward | Way::Prerouting | Way::Postrouting => {
+                    all_known(from, &all) && all_known(to, &all)
+                }
+            }
     }
 
     fn remarked(&self, mut rule: Flat) -> Flat {
@@ -122,9 +144,11 @@ fn asks(rule: &Flat, ports: Ports) -> bool {
 
 /// Tells whether a rule lets named hosts ask, or be asked, on Amanda's control port.
 fn is_control(rule: &Flat) -> bool {
+    let Match { from, to, .. } = &rule.matching;
     let hosts = match rule.way {
-        Way::In => &rule.matching.from,
-        Way::Out => &rule.matching.to,
+        Way::In => vec![from],
+        Way::Out => vec![to],
+        Way::Forward | Way::Prerouting | Way::Postrouting => vec![from, to],
     };
     let protocols = &rule.matching.protocol.wanted;
     let has_ports = |Word(name): &Word| name == "udp" || name == "tcp";
@@ -134,8 +158,7 @@ fn is_control(rule: &Flat) -> bool {
         && !protocols.is_empty()
         && protocols.iter().all(has_ports)
         && asks(rule, CONTROL)
-        && !hosts.wanted.is_empty()
-        && hosts.unwanted.is_empty()
+        && hosts.iter().all(|hosts| !hosts.wanted.is_empty() && hosts.unwanted.is_empty())
 }
 
 /// Returns the ports that a rule for requests lets them come from.

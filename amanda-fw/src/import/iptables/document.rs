@@ -4,7 +4,8 @@ use super::Site;
 use super::amanda::{Amanda, stream_ports};
 use super::chains::{Chains, Family};
 use super::field::{Field, Net, Ports, Word};
-use super::flat::{Flat, Way};
+use super::flat::{Action, Flat, Way};
+use super::nat;
 use super::rule::Target;
 use super::write;
 use crate::import::Input;
@@ -35,6 +36,11 @@ pub(super) fn write(
         neighbours(draft, site);
     }
     site.rules.iter().for_each(|rule| write::rule(draft, rule));
+    for flat in &site.nats {
+        if let Action::Translate(translation) = &flat.action {
+            nat::write(draft, flat, translation);
+        }
+    }
 }
 
 fn head(draft: &mut Draft, inputs: &[Input], chains: &Chains) {
@@ -82,6 +88,15 @@ fn policy(draft: &mut Draft, chains: &Chains, site: &Site) {
     }
     draft.entry("incoming", &word(site.incoming.accepts(false)));
     draft.entry("outgoing", &word(site.outgoing.accepts(true)));
+    if site.is_gateway() {
+        if site.forward.is_unsaid() {
+            draft.comment(
+                "The input does not say what happens to packets through the host; that of iptables \
+                 is ACCEPT. Rules with direction = \"forward\" let some through.",
+            );
+        }
+        draft.entry("forward", &word(site.forward.accepts(false)));
+    }
     if let Some(log) = &site.log {
         draft.entry("log", &write::log_value(log));
     }
@@ -162,21 +177,22 @@ fn section(draft: &mut Draft, amanda: &Amanda) {
 }
 
 fn roles(draft: &mut Draft, amanda: &Amanda) {
-    let Amanda { servers, clients, .. } = amanda;
-    let hosts = |nets: &[Net], other: &[Net]| {
-        let own = (!other.is_empty()).then(|| Value::text("self"));
+    let Amanda { servers, clients, is_client, is_server, .. } = amanda;
+    let hosts = |nets: &[Net], is_own: bool| {
+        let own = is_own.then(|| Value::text("self"));
         Value::List(nets.iter().map(write::net).chain(own).collect())
     };
     draft.table("[amanda]");
-    draft.entry("servers", &hosts(servers, clients));
-    draft.entry("clients", &hosts(clients, servers));
+    draft.entry("servers", &hosts(servers, *is_server));
+    draft.entry("clients", &hosts(clients, *is_client));
 }
 
 /// Shows what `[amanda]` could say, where the rules tell that Amanda runs here.
 fn suggestion(draft: &mut Draft, chains: &Chains, site: &Site) {
-    let streams = site.rules.iter().find_map(|rule| Some((rule, stream_ports(rule)?)));
+    let own = site.rules.iter().filter(|rule| rule.way != Way::Forward);
+    let streams = own.clone().find_map(|rule| Some((rule, stream_ports(rule)?)));
     let asks = |rule: &Flat| rule.matching.ports.wanted.contains(&Ports(10080, 10080));
-    let is_amanda = streams.is_some() || site.rules.iter().any(asks) || has_helper(chains);
+    let is_amanda = streams.is_some() || own.into_iter().any(asks) || has_helper(chains);
     if !is_amanda {
         return;
     }
@@ -194,10 +210,7 @@ fn suggestion(draft: &mut Draft, chains: &Chains, site: &Site) {
     });
     let Some((rule, ports)) = streams else { return };
     draft.comment("or for the backup server itself, and take the rule for the streams out:");
-    let hosts = match rule.way {
-        Way::In => &rule.matching.from,
-        Way::Out => &rule.matching.to,
-    };
+    let hosts = if rule.way == Way::Out { &rule.matching.to } else { &rule.matching.from };
     draft.example(|draft| {
         draft.table("[amanda]");
         draft.entry("servers", &Value::List(vec![Value::text("self")]));

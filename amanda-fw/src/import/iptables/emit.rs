@@ -1,7 +1,7 @@
 //! What a rule comes to here, where known flows pass before all rules and loopback is not filtered.
 
 use super::field::{Field, Word};
-use super::flat::{self, Action, Flat, State};
+use super::flat::{self, Action, Flat, State, Way};
 use super::follow::Flattening;
 use super::matching::Match;
 use super::rule::{Log, Rule};
@@ -25,6 +25,9 @@ impl Flattening<'_> {
         };
         matching.state = Field::default();
         matching.syn = Field::default();
+        if !self.place_interfaces(&place, &mut matching) {
+            return;
+        }
         if !self.leave_loopback_out(&place, rule, &mut matching, action) {
             return;
         }
@@ -44,7 +47,11 @@ impl Flattening<'_> {
                 "iptables asks the rules below about what exceeds the limit; here it is dropped"
                     .to_owned(),
             ),
-            Action::Accept | Action::Drop | Action::Reject(_) | Action::Log => {}
+            Action::Accept
+            | Action::Drop
+            | Action::Reject(_)
+            | Action::Log
+            | Action::Translate(_) => {}
         }
         self.report.carry(&place);
         let flat = Flat {
@@ -94,12 +101,29 @@ impl Flattening<'_> {
                 Action::Accept => {
                     self.report.cover(place, "packets of a known flow always pass");
                 }
-                Action::Drop | Action::Reject(_) | Action::Log => {
+                Action::Drop | Action::Reject(_) | Action::Log | Action::Translate(_) => {
                     self.lose(place, rule, "packets of a known flow pass before all rules");
                 }
             }
         }
         state
+    }
+
+    /// Leaves the interfaces that a packet of this way crosses; tells whether one can fit.
+    pub(super) fn place_interfaces(&mut self, place: &Place, asked: &mut Match) -> bool {
+        let absent = match self.way {
+            Way::Forward => return true,
+            Way::In | Way::Prerouting => std::mem::take(&mut asked.output),
+            Way::Out | Way::Postrouting => {
+                let output = std::mem::take(&mut asked.output);
+                std::mem::replace(&mut asked.interface, output)
+            }
+        };
+        let fits = absent.wanted.is_empty();
+        if !fits {
+            self.report.cover(place, "no packet meets it");
+        }
+        fits
     }
 
     /// Takes loopback out of a rule; tells whether anything is left.

@@ -3,6 +3,7 @@
 use super::chains::Family;
 use super::field::Field;
 use super::matching::Match;
+use super::nat::Translation;
 use super::rule::Log;
 use crate::import::report::Place;
 
@@ -11,6 +12,12 @@ use crate::import::report::Place;
 pub(super) enum Way {
     In,
     Out,
+    /// Through the host.
+    Forward,
+    /// Before its destination is translated.
+    Prerouting,
+    /// Before its source is translated.
+    Postrouting,
 }
 
 /// What a rule of the draft does.
@@ -21,6 +28,8 @@ pub(super) enum Action {
     /// With this answer.
     Reject(&'static str),
     Log,
+    /// An address of it becomes another one.
+    Translate(Translation),
 }
 
 /// What a packet of no flow is.

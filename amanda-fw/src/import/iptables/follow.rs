@@ -3,6 +3,7 @@
 use super::chains::{Chain, Family, Tables};
 use super::flat::{Action, Flat, Way};
 use super::matching::{Apart, Match};
+use super::nat::Translation;
 use super::rule::{Rule, Target};
 use crate::import::report::{Place, Report};
 
@@ -32,7 +33,7 @@ impl Jump {
     }
 }
 
-/// Follows a built-in chain of the filter table.
+/// Follows a built-in chain.
 pub(super) struct Flattening<'a> {
     tables: &'a Tables,
     pub(super) family: Family,
@@ -68,7 +69,8 @@ impl Flattening<'_> {
     fn chain(&mut self, name: &str, jump: &Jump) {
         let tables = self.tables;
         let empty = Chain::default();
-        let chain = tables.get(&("filter".to_owned(), name.to_owned())).unwrap_or(&empty);
+        let key = (self.way.table().to_owned(), name.to_owned());
+        let chain = tables.get(&key).unwrap_or(&empty);
         let mut returned: Vec<Match> = Vec::new();
         let mut end = End::Open;
         for (place, rule) in &chain.rules {
@@ -126,7 +128,21 @@ impl Flattening<'_> {
         places.push(place.clone());
         let is_top = jump.places.is_empty();
         let left = Left::Some(Box::new(rule.matching.clone()));
+        let is_nat = self.way.table() == "nat";
         match &rule.target {
+            Target::Translate(translation) if is_nat => {
+                self.translate(rule, places, matching, *translation);
+            }
+            Target::Accept if is_nat => {
+                self.translate(rule, places, matching, Translation::EXEMPT);
+            }
+            Target::Drop | Target::Reject(_) | Target::Log(_) if is_nat => {
+                self.lose(place, rule, "what translates keeps nothing out, and logs nothing");
+            }
+            Target::Return if is_nat && is_top => {
+                self.translate(rule, places, matching, Translation::EXEMPT);
+            }
+            Target::Translate(_) => self.lose(place, rule, "only the table nat translates"),
             Target::Accept => self.emit(rule, places, matching, Action::Accept, None),
             Target::Drop => self.emit(rule, places, matching, Action::Drop, None),
             Target::Reject(with) => {
@@ -154,7 +170,9 @@ impl Flattening<'_> {
             Target::Goto(name) => {
                 let further = jump.further(name, places.clone(), matching.clone());
                 self.jump(name, place, rule, further);
-                if is_top {
+                if is_top && is_nat {
+                    self.translate(rule, places, matching, Translation::EXEMPT);
+                } else if is_top {
                     self.emit(rule, places, matching, self.policy, None);
                 }
                 return left;
@@ -165,7 +183,7 @@ impl Flattening<'_> {
 
     fn jump(&mut self, name: &str, place: &Place, rule: &Rule, jump: Jump) {
         let is_circle = jump.is_circle();
-        if !self.tables.contains_key(&("filter".to_owned(), name.to_owned())) {
+        if !self.tables.contains_key(&(self.way.table().to_owned(), name.to_owned())) {
             self.lose(place, rule, &format!("the input has no chain {name}"));
         } else if is_circle {
             self.lose(place, rule, "the chains go round in a circle");
@@ -184,6 +202,7 @@ impl Flattening<'_> {
             | Target::Log(_)
             | Target::Return
             | Target::Helper(_)
+            | Target::Translate(_)
             | Target::Nothing => "",
         };
         self.report.lose(place, format!("{why}{danger}"));

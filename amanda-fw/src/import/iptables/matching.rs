@@ -22,7 +22,10 @@ pub(super) struct PerSource {
 /// What a rule asks of a packet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Match {
+    /// The interface that it comes by; once a rule is placed, the one that it crosses.
     pub(super) interface: Field<Word>,
+    /// The interface that it leaves by.
+    pub(super) output: Field<Word>,
     pub(super) protocol: Field<Word>,
     pub(super) from: Field<Net>,
     pub(super) to: Field<Net>,
@@ -62,6 +65,7 @@ impl Match {
     fn fields_and(&self, other: &Self) -> Option<Self> {
         Some(Self {
             interface: self.interface.and(&other.interface)?,
+            output: self.output.and(&other.output)?,
             protocol: self.protocol.and(&other.protocol)?,
             from: self.from.and(&other.from)?,
             to: self.to.and(&other.to)?,
@@ -97,6 +101,7 @@ impl Match {
     fn beyond(&self, other: &Self) -> Self {
         let Self {
             interface,
+            output,
             protocol,
             from,
             to,
@@ -111,6 +116,7 @@ impl Match {
         } = self.clone();
         Self {
             interface: beyond(interface, &other.interface),
+            output: beyond(output, &other.output),
             protocol: beyond(protocol, &other.protocol),
             from: beyond(from, &other.from),
             to: beyond(to, &other.to),
@@ -134,6 +140,7 @@ impl Match {
         }
         Some(Self {
             interface: not(&self.interface)?,
+            output: not(&self.output)?,
             protocol: not(&self.protocol)?,
             from: not(&self.from)?,
             to: not(&self.to)?,
@@ -150,6 +157,7 @@ impl Match {
     fn count(&self) -> usize {
         let asks = [
             !self.interface.is_any(),
+            !self.output.is_any(),
             !self.protocol.is_any(),
             !self.from.is_any(),
             !self.to.is_any(),

@@ -3,6 +3,7 @@
 use std::slice::Iter;
 
 use super::matching::{Limit, Match, PerSource};
+use super::nat::{Kind, Translation};
 use super::rule::{Log, Rule, Target};
 use super::value;
 
@@ -101,6 +102,10 @@ impl Rule {
         match option {
             "--syn" => self.matching.syn = value::syn(is_not),
             "-f" | "--fragment" => return Err("a rule does not tell fragments (-f)".to_owned()),
+            "--persistent" => {}
+            "--random" | "--random-fully" => {
+                self.remarks.push("ports were drawn at random; here they stay where they are free");
+            }
             _ => return self.unknown(option),
         }
         Ok(())
@@ -112,9 +117,8 @@ impl Rule {
         match option {
             "-s" | "--source" | "--src" => asked.from = value::networks(value, is_not)?,
             "-d" | "--destination" | "--dst" => asked.to = value::networks(value, is_not)?,
-            "-i" | "--in-interface" | "-o" | "--out-interface" => {
-                asked.interface = value::interface(value, is_not)?;
-            }
+            "-i" | "--in-interface" => asked.interface = value::interface(value, is_not)?,
+            "-o" | "--out-interface" => asked.output = value::interface(value, is_not)?,
             "-p" | "--protocol" => asked.protocol = value::protocol(value, is_not),
             "--dport" | "--destination-port" | "--dports" | "--destination-ports" => {
                 asked.ports = value::ports(value, is_not)?;
@@ -139,6 +143,9 @@ impl Rule {
             "--log-level" | "--nflog-group" | "--nflog-threshold" => {}
             "--reject-with" => self.target = value::rejection(value, &mut self.remarks)?,
             "--helper" => self.target = Target::Helper(value.to_owned()),
+            "--to" | "--to-destination" | "--to-source" | "--to-ports" => {
+                self.to = Some(value.to_owned());
+            }
             _ => return self.unknown(option),
         }
         Ok(())
@@ -153,6 +160,9 @@ impl Rule {
             "LOG" | "NFLOG" => Target::Log(Log::default()),
             "RETURN" => Target::Return,
             "CT" => Target::Helper(String::new()),
+            "MASQUERADE" => Target::Translate(Translation::of(Kind::Masquerade)),
+            "SNAT" => Target::Translate(Translation::of(Kind::Source)),
+            "DNAT" => Target::Translate(Translation::of(Kind::Destination)),
             _ if OTHER_TARGETS.contains(&name) => {
                 return Err(format!("a rule cannot {name}"));
             }
@@ -191,15 +201,13 @@ impl Rule {
 }
 
 /// Targets that change or steer packets.
-const OTHER_TARGETS: [&str; 22] = [
+const OTHER_TARGETS: [&str; 19] = [
     "AUDIT",
     "CLASSIFY",
     "CONNMARK",
     "CONNSECMARK",
-    "DNAT",
     "DSCP",
     "MARK",
-    "MASQUERADE",
     "NETMAP",
     "NFQUEUE",
     "NOTRACK",
@@ -207,7 +215,6 @@ const OTHER_TARGETS: [&str; 22] = [
     "REDIRECT",
     "SECMARK",
     "SET",
-    "SNAT",
     "TCPMSS",
     "TEE",
     "TOS",

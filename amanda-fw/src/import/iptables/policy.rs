@@ -19,6 +19,17 @@ impl Way {
         match self {
             Self::In => "INPUT",
             Self::Out => "OUTPUT",
+            Self::Forward => "FORWARD",
+            Self::Prerouting => "PREROUTING",
+            Self::Postrouting => "POSTROUTING",
+        }
+    }
+
+    /// Names the table that it is in.
+    pub(super) fn table(self) -> &'static str {
+        match self {
+            Self::In | Self::Out | Self::Forward => "filter",
+            Self::Prerouting | Self::Postrouting => "nat",
         }
     }
 }

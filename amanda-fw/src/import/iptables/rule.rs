@@ -2,6 +2,7 @@
 
 use super::field::Word;
 use super::matching::Match;
+use super::nat::Translation;
 
 /// What a rule writes to the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub(super) enum Target {
     Goto(String),
     /// `CT --helper NAME`.
     Helper(String),
+    /// In the table nat: an address becomes another one.
+    Translate(Translation),
     /// None: the rule only counts.
     Nothing,
 }
@@ -40,6 +43,8 @@ pub(super) struct Rule {
     pub(super) lost: Vec<String>,
     /// What `-m hl` or `-m ttl` asks for.
     pub(super) hop_limit: Option<String>,
+    /// What an address becomes, as it is written.
+    pub(super) to: Option<String>,
     pub(super) log_prefix: String,
 }
 
@@ -52,6 +57,7 @@ pub(super) fn read(words: &[String]) -> Rule {
         remarks: Vec::new(),
         lost: Vec::new(),
         hop_limit: None,
+        to: None,
         log_prefix: String::new(),
     };
     let mut words = words.iter();
@@ -75,6 +81,12 @@ impl Rule {
     fn finish(&mut self) {
         if let Target::Log(log) = &mut self.target {
             log.prefix.clone_from(&self.log_prefix);
+        }
+        if let Target::Translate(translation) = &mut self.target {
+            match Translation::read(translation.kind, self.to.as_deref()) {
+                Ok(read) => *translation = read,
+                Err(why) => self.lost.push(why),
+            }
         }
         if self.hop_limit.is_some() && !self.is_neighbour_discovery() {
             self.lost.push("a rule does not look at the hop limit".to_owned());

@@ -17,6 +17,12 @@ const MISTYPED: Net = Net(IpAddr::V4(Ipv4Addr::new(129, 168, 0, 0)), 16);
 
 /// Writes a rule with its remarks and where it comes from.
 pub(super) fn rule(draft: &mut Draft, rule: &Flat) {
+    origin(draft, rule);
+    entries(draft, rule);
+}
+
+/// Writes where a rule comes from, and its remarks.
+pub(super) fn origin(draft: &mut Draft, rule: &Flat) {
     draft.gap();
     for place in &rule.places {
         draft.comment(&place.quote());
@@ -24,7 +30,6 @@ pub(super) fn rule(draft: &mut Draft, rule: &Flat) {
     for remark in rule.remarks.iter().map(String::as_str).chain(mistyped(rule)) {
         draft.comment(&format!("Note: {remark}"));
     }
-    entries(draft, rule);
 }
 
 /// Writes a rule alone.
@@ -35,10 +40,18 @@ pub(super) fn entries(draft: &mut Draft, rule: &Flat) {
     if let Some(name) = name {
         text(draft, "name", name);
     }
-    if *way == Way::Out {
-        text(draft, "direction", "out");
+    let interface = |Word(name): &Word| Value::text(name);
+    match way {
+        Way::Out => text(draft, "direction", "out"),
+        Way::Forward => text(draft, "direction", "forward"),
+        Way::In | Way::Prerouting | Way::Postrouting => {}
     }
-    field(draft, "interface", &matching.interface, |Word(name)| Value::text(name));
+    if *way == Way::Forward {
+        field(draft, "in", &matching.interface, interface);
+        field(draft, "out", &matching.output, interface);
+    } else {
+        field(draft, "interface", &matching.interface, interface);
+    }
     field(draft, "protocol", &matching.protocol, word);
     places(draft, rule);
     field(draft, "ports", &matching.ports, ports);
@@ -63,7 +76,8 @@ pub(super) fn entries(draft: &mut Draft, rule: &Flat) {
 
 fn action_entries(draft: &mut Draft, action: Action) {
     let name = match action {
-        Action::Accept => "accept",
+        // What translates is not written as a rule.
+        Action::Accept | Action::Translate(_) => "accept",
         Action::Drop => "drop",
         Action::Reject(_) => "reject",
         Action::Log => "log",
@@ -75,7 +89,7 @@ fn action_entries(draft: &mut Draft, action: Action) {
 }
 
 /// Writes what a field wants, and what it does not, each after a `!`.
-fn field<T>(draft: &mut Draft, key: &str, field: &Field<T>, name: impl Fn(&T) -> Value) {
+pub(super) fn field<T>(draft: &mut Draft, key: &str, field: &Field<T>, name: impl Fn(&T) -> Value) {
     let wanted = field.wanted.iter().map(&name);
     let unwanted = field.unwanted.iter().map(|part| excluded(&name(part)));
     let values: Vec<Value> = wanted.chain(unwanted).collect();
@@ -93,7 +107,7 @@ fn excluded(value: &Value) -> Value {
 }
 
 /// Writes a name, and a number where a name is one.
-fn word(Word(name): &Word) -> Value {
+pub(super) fn word(Word(name): &Word) -> Value {
     name.parse().map_or_else(|_| Value::text(name), Value::Number)
 }
 

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use super::{RuleLine, role_text};
+use super::{NatLine, RuleLine, role_text, rule_lines};
 use crate::config::{Finding, Host, Mistakes, Ruleset, Warnings, display_network};
+use crate::output::opening::{self, OpeningRow};
 
 /// Everything that `check` finds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -14,6 +15,10 @@ pub(crate) struct Report {
     pub(crate) warnings: Vec<Finding>,
     /// The rules in force, in order.
     pub(crate) rules: Vec<RuleLine>,
+    /// What is open between Amanda's hosts.
+    pub(crate) openings: Vec<OpeningRow>,
+    /// The translations in force, in order.
+    pub(crate) nat: Vec<NatLine>,
     /// What networks are to Amanda.
     pub(crate) hosts: Vec<RoleLine>,
 }
@@ -37,7 +42,9 @@ impl Report {
         Self {
             mistakes: Vec::new(),
             warnings: warnings.findings(),
-            rules: ruleset.rules.iter().map(|rule| RuleLine::new(rule, host)).collect(),
+            rules: rule_lines(&ruleset.rules, host),
+            openings: opening::rows(&ruleset.settings.openings),
+            nat: ruleset.rules.iter().filter_map(|rule| NatLine::new(rule, host)).collect(),
             hosts: ruleset.roles.iter().map(role).collect(),
         }
     }

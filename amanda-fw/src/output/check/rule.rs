@@ -10,7 +10,7 @@ use crate::config::{Host, RuleEntry, display_network, icmp_type_name, protocol_n
 use crate::output::table::{Column, table};
 
 /// What a field says that every packet fits.
-const ANY: &str = "any";
+pub(super) const ANY: &str = "any";
 
 /// What a field says that no packet fits.
 const NONE: &str = "none";
@@ -33,6 +33,12 @@ pub(crate) struct RuleLine {
     pub(crate) direction: &'static str,
     /// Which interfaces it crosses.
     pub(crate) interface: String,
+    /// Which interfaces it comes by where it goes through the host.
+    #[serde(rename = "in")]
+    pub(crate) input: String,
+    /// Which interfaces it leaves by there.
+    #[serde(rename = "out")]
+    pub(crate) output: String,
     /// Its protocols, with their types in ICMP.
     pub(crate) protocol: String,
     /// Where it comes from.
@@ -62,17 +68,20 @@ pub(crate) struct RuleLine {
 impl RuleLine {
     /// Describes a rule on a machine.
     pub(crate) fn new(entry: &RuleEntry, host: &Host) -> Self {
-        let RuleEntry { name, spec, log_prefix, line } = entry;
+        let RuleEntry { name, spec, translation: _, log_prefix, line } = entry;
         let rule = spec.rule;
+        let crossed = interfaces(&spec.interfaces, host);
+        let any = || ANY.to_owned();
+        let (interface, input) =
+            if spec.way == Way::Forward { (any(), crossed) } else { (crossed, any()) };
         let rejection = Rejection::from_number(rule.rejection);
         Self {
             line: *line,
             name: name.escape_debug().to_string(),
-            direction: match spec.way {
-                Way::In => "in",
-                Way::Out => "out",
-            },
-            interface: interfaces(&spec.interfaces, host),
+            direction: spec.way.name(),
+            interface,
+            input,
+            output: interfaces(&spec.outputs, host),
             protocol: protocols(&spec.protocols),
             from: places(&spec.sources),
             to: places(&spec.destinations),
@@ -92,6 +101,8 @@ impl RuleLine {
     pub(crate) fn matches(&self) -> String {
         let fields = [
             ("interface ", &self.interface),
+            ("in ", &self.input),
+            ("out ", &self.output),
             ("", &self.protocol),
             ("from ", &self.from),
             ("source port ", &self.source_ports),
@@ -118,12 +129,14 @@ impl RuleLine {
         words.join(" ")
     }
 
-    fn cells(&self) -> [String; 11] {
-        [
-            if self.line == 0 { "-".to_owned() } else { self.line.to_string() },
+    fn cells(&self) -> Vec<String> {
+        vec![
+            line_cell(self.line),
             self.name.clone(),
             self.direction.to_owned(),
             self.interface.clone(),
+            self.input.clone(),
+            self.output.clone(),
             self.protocol.clone(),
             self.from.clone(),
             self.to.clone(),
@@ -135,11 +148,13 @@ impl RuleLine {
     }
 }
 
-const COLUMNS: [Column; 11] = [
+const COLUMNS: [Column; 13] = [
     Column::Right("LINE"),
     Column::Left("NAME"),
     Column::Left("DIR"),
     Column::Left("INTERFACE"),
+    Column::Left("IN"),
+    Column::Left("OUT"),
     Column::Left("PROTO"),
     Column::Left("FROM"),
     Column::Left("TO"),
@@ -151,18 +166,28 @@ const COLUMNS: [Column; 11] = [
 
 /// Writes rules in columns, without those in which every rule leaves everything open.
 pub(crate) fn text(rules: &[RuleLine]) -> String {
-    let rows: Vec<[String; 11]> = rules.iter().map(RuleLine::cells).collect();
+    without_open(&COLUMNS, &rules.iter().map(RuleLine::cells).collect::<Vec<_>>())
+}
+
+/// Writes rows in columns, without those in which every row says `any`.
+pub(super) fn without_open(columns: &[Column], rows: &[Vec<String>]) -> String {
     let says = |column: usize| rows.iter().any(|row| row.get(column).is_some_and(|c| c != ANY));
-    let shown: Vec<usize> = (0..COLUMNS.len()).filter(|&column| says(column)).collect();
+    let shown: Vec<usize> = (0..columns.len()).filter(|&column| says(column)).collect();
     let columns: Vec<Column> =
-        shown.iter().filter_map(|&column| COLUMNS.get(column).copied()).collect();
-    let cells = |row: &[String; 11]| -> Vec<String> {
+        shown.iter().filter_map(|&column| columns.get(column).copied()).collect();
+    let cells = |row: &Vec<String>| -> Vec<String> {
         shown.iter().filter_map(|&column| row.get(column).cloned()).collect()
     };
     table(0, &columns, &rows.iter().map(cells).collect::<Vec<_>>())
 }
 
-fn interfaces(interfaces: &Interfaces, host: &Host) -> String {
+/// Writes a line of the file, or that there is none.
+pub(super) fn line_cell(line: usize) -> String {
+    if line == 0 { "-".to_owned() } else { line.to_string() }
+}
+
+/// Writes the names of interfaces.
+pub(super) fn interfaces(interfaces: &Interfaces, host: &Host) -> String {
     let names = |indexes: &[u32], mark: &str| -> Vec<String> {
         let is_one = |index: &u32| indexes.contains(index);
         let known = host.interfaces.iter().filter(|(_, index)| is_one(index));
@@ -175,7 +200,8 @@ fn interfaces(interfaces: &Interfaces, host: &Host) -> String {
     }
 }
 
-fn protocols(protocols: &Protocols) -> String {
+/// Writes the names of protocols, with their types in ICMP.
+pub(super) fn protocols(protocols: &Protocols) -> String {
     let Protocols::Only(only) = protocols else { return ANY.to_owned() };
     let is_absent = |number: &u8| !only.iter().any(|protocol| protocol.number == *number);
     let absent: Vec<u8> = (0..=u8::MAX).filter(is_absent).collect();
@@ -198,7 +224,8 @@ fn protocol_text(number: u8) -> String {
     protocol_name(number).map_or_else(|| format!("protocol {number}"), str::to_owned)
 }
 
-fn places(places: &Places) -> String {
+/// Writes networks, and those that are excluded.
+pub(super) fn places(places: &Places) -> String {
     let Places { within, except } = places;
     let (mut within, mut except) = (names(within), names(except));
     let any = [ANY.to_owned()];
@@ -224,7 +251,8 @@ fn shown(mut names: Vec<String>) -> Vec<String> {
     names.into_iter().chain((more > 0).then(|| format!("and {more} more"))).collect()
 }
 
-fn ports(ranges: &[PortRange]) -> String {
+/// Writes ranges of ports.
+pub(super) fn ports(ranges: &[PortRange]) -> String {
     if ranges == [ANY_PORT] {
         return ANY.to_owned();
     }
@@ -242,7 +270,8 @@ fn states(states: &[State]) -> String {
     joined(states.iter().map(ToString::to_string).collect(), NONE)
 }
 
-fn joined(words: Vec<String>, otherwise: &str) -> String {
+/// Writes words with blanks between them, or something else where there are none.
+pub(super) fn joined(words: Vec<String>, otherwise: &str) -> String {
     if words.is_empty() { otherwise.to_owned() } else { words.join(" ") }
 }
 

@@ -6,7 +6,7 @@ use crate::output::json;
 
 fn host() -> Host {
     let interfaces = [("lo", 1), ("eth0", 2)].map(|(name, index)| (name.to_owned(), index));
-    Host { own: Vec::new(), interfaces: interfaces.into() }
+    Host { interfaces: interfaces.into(), ..Host::default() }
 }
 
 fn compiled(text: &str) -> Result<(Ruleset, Warnings), Mistakes> {

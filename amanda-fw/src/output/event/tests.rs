@@ -20,7 +20,8 @@ fn names() -> RuleNames {
 fn line(event: &Event, service: Option<Service>, color: bool) -> String {
     let lines = EventLines {
         clock: &WallClock::from_midnight(),
-        interface_name: &|index| format!("eth{index}"),
+        interface: "eth0",
+        output: "",
         rule_names: &names(),
         color,
     };
@@ -32,8 +33,8 @@ fn check(event: &Event, service: Option<Service>, expected: &str) {
 }
 
 fn event(kind: EventKind, reason: Reason, protocol: u8, source: u16, destination: u16) -> Event {
-    let mut event = Event::default();
-    event.time = 45_065 * SECOND + 123_000_000;
+    let time = 45_065 * SECOND + 123_000_000;
+    let mut event = Event { time, ..Event::default() };
     (event.source, event.source_port) = (SERVER, source);
     (event.destination, event.destination_port) = (CLIENT, destination);
     (event.kind, event.way) = (kind.number(), Way::In as u8);
@@ -55,6 +56,26 @@ fn control(packet_type: PacketType, service: Service) -> Event {
     event.amanda.handle = Token::of("000-00000000");
     event.amanda.sequence = Token::of("1795180617");
     event
+}
+
+#[test]
+fn what_a_tape_server_announces_has_no_handle() {
+    let mut event = event(EventKind::Amanda, Reason::Established, PROTOCOL_TCP, 10083, 1000);
+    event.tcp = 0x18;
+    event.amanda.transaction = 7;
+    event.amanda.packet_type = PacketType::Rep.number();
+    event.amanda.service = Service::Amidxtaped.number();
+    for (slot, (stream, port)) in
+        event.amanda.streams.iter_mut().zip([(Stream::Ctl, 10083), (Stream::Data, 50010)])
+    {
+        (slot.stream, slot.port) = (stream.number(), port);
+    }
+    check(
+        &event,
+        None,
+        "12:31:05.123 eth0 in  accept established            tcp 10.84.0.1:10083 > 10.84.0.2:1000 \
+         PSH ACK REP amidxtaped CONNECT CTL 10083 DATA 50010",
+    );
 }
 
 fn reply() -> Event {

@@ -1,12 +1,11 @@
 //! The rules in force, a row each.
 
 use amanda_fw_common::label::RuleInfo;
-use amanda_fw_common::rules::Action;
+use amanda_fw_common::rules::{Action, Way};
 use amanda_fw_common::verdict::Count;
 use serde::Serialize;
 
 use super::Row;
-use crate::output::event::way_name;
 use crate::output::table::Column;
 use crate::output::units;
 
@@ -43,7 +42,7 @@ impl RuleRow {
             number,
             name: name.text().to_owned(),
             line: (*line != 0).then_some(*line),
-            direction: way_name(*way),
+            direction: Way::from_number(*way).map_or("unknown", Way::name),
             matches,
             action: Action::from_number(*action).map_or("unknown", Action::name),
             log: (!prefix.is_empty()).then(|| prefix.to_owned()),

@@ -2,7 +2,9 @@
 
 use amanda_fw_common::addr::Addr;
 use amanda_fw_common::label::{Label, RuleInfo};
+use amanda_fw_common::nat::Mapped;
 use amanda_fw_common::rules::{Action, Way};
+use amanda_fw_common::settings::Settings;
 use amanda_fw_common::verdict::Count;
 
 use super::*;
@@ -52,8 +54,10 @@ fn a_flow_shows_its_originator_first_and_what_let_it_in() {
     other.1.rule = 5;
     let mut gone = flow(6, 40023, 23, Reason::Rule);
     gone.1.rule = 3;
-    let rows = [ssh, data, other, gone]
-        .map(|(key, flow)| FlowRow::new(&key, &flow, &names(), 85 * SECOND));
+    let control = flow(17, 700, 10080, Reason::Control);
+    let openings = Settings::default().openings;
+    let rows = [ssh, data, other, gone, control]
+        .map(|(key, flow)| FlowRow::new(&key, &flow, &names(), &openings, 85 * SECOND));
     check(
         &rows,
         "\
@@ -62,22 +66,48 @@ tcp           10.84.0.1:40022  10.84.0.2:22     NEW          1m 15s  rule \"ssh\
 tcp           10.84.0.1:50000  10.84.0.2:50093  ESTABLISHED  1m 15s  expected DATA
 protocol 200  10.84.0.1        10.84.0.2        NEW          1m 15s  policy-accept
 tcp           10.84.0.1:40023  10.84.0.2:23     NEW          1m 15s  rule of slot 3, which is gone
+udp           10.84.0.1:700    10.84.0.2:10080  NEW          1m 15s  amanda-control bsd bsdudp
 ",
     );
 }
 
 #[test]
-fn an_expectation_shows_when_it_ends() {
-    let row = |port, stream, expires| {
-        let key = ExpectationKey::new(SERVER, CLIENT, port);
-        ExpectationRow::new(&key, &Expectation::new(7, expires, stream, 0), 10 * SECOND)
-    };
+fn what_the_ends_of_a_translated_flow_are_known_as_stands_under_them() {
+    let mut both = flow(6, 40022, 22, Reason::PolicyAccept);
+    both.1.destination = Mapped::new(0xc633_6401, 2222);
+    let mut source = both;
+    source.1.destination = Mapped::NONE;
+    source.1.route(Mapped::new(0xc633_6401, 1024));
+    both.1.route(source.1.source);
+    let openings = Settings::default().openings;
+    let rows = [both, source]
+        .map(|(key, flow)| FlowRow::new(&key, &flow, &names(), &openings, 11 * SECOND));
     check(
-        &[row(50093, 1, 70 * SECOND), row(50094, 2, 5 * SECOND)],
+        &rows,
         "\
-FROM       TO          PORT  STREAM  EXPIRES IN
-10.84.0.1  10.84.0.2  50093  DATA            1m
-10.84.0.1  10.84.0.2  50094  MESG            0s
+PROTO  FROM               TO                 STATE  SILENT  LET IN BY
+tcp    10.84.0.1:40022    10.84.0.2:22       NEW        1s  policy-accept
+  as   198.51.100.1:1024  198.51.100.1:2222
+tcp    10.84.0.1:40022    10.84.0.2:22       NEW        1s  policy-accept
+  as   198.51.100.1:1024
+",
+    );
+}
+
+#[test]
+fn an_expectation_shows_when_it_ends_and_who_listens() {
+    let row = |port, stream, expires, to| {
+        let key = ExpectationKey::new(SERVER, CLIENT, port);
+        ExpectationRow::new(&key, &Expectation::new(7, expires, stream, 0, to), 10 * SECOND)
+    };
+    let behind = Mapped::new(0xc0a8_0002, 50094);
+    check(
+        &[row(50093, 1, 70 * SECOND, Mapped::NONE), row(50095, 2, 5 * SECOND, behind)],
+        "\
+FROM       TO                  PORT  STREAM  EXPIRES IN
+10.84.0.1  10.84.0.2          50093  DATA            1m
+10.84.0.1  10.84.0.2          50095  MESG            0s
+  is       192.168.0.2:50094
 ",
     );
 }
@@ -98,17 +128,24 @@ fn a_rule_shows_what_it_has_counted() {
         ..rule(5, "policy incoming", 0)
     };
     let count = |packets, bytes| Count { packets, bytes };
-    let counts = [count(4, 240), count(0, 0), count(12_345, 1 << 20)];
+    let nat = RuleInfo {
+        action: Action::Translate.number(),
+        way: Way::Postrouting.number(),
+        matches: Label::new("source interface's for out ppp0"),
+        ..rule(4, "nat 1", 20)
+    };
+    let counts = [count(4, 240), count(0, 0), count(7, 420), count(12_345, 1 << 20)];
     let row =
         |(number, (info, count))| RuleRow::new(number, info, std::slice::from_ref(info), count);
-    let rows: Vec<_> = (1..).zip([ssh, log, policy].iter().zip(&counts)).map(row).collect();
+    let rows: Vec<_> = (1..).zip([ssh, log, nat, policy].iter().zip(&counts)).map(row).collect();
     check(
         &rows,
         "\
-#  PACKETS    BYTES  NAME             DIR  ACTION  MATCHES
-1        4    240 B  ssh              in   accept  tcp to port 22
-2        0      0 B  te\\nlnet         out  log     tcp to port 23
-3    12345  1.0 MiB  policy incoming  in   reject  any
+#  PACKETS    BYTES  NAME             DIR          ACTION     MATCHES
+1        4    240 B  ssh              in           accept     tcp to port 22
+2        0      0 B  te\\nlnet         out          log        tcp to port 23
+3        7    420 B  nat 1            postrouting  translate  source interface's for out ppp0
+4    12345  1.0 MiB  policy incoming  in           reject     any
 ",
     );
     let json = crate::output::json(&rows).expect("JSON");
@@ -127,6 +164,8 @@ fn an_empty_table_says_so() {
 fn identifiers_are_whole_in_json() {
     let mut data = flow(6, 50000, 50093, Reason::Expected);
     data.1.transaction = u64::MAX;
-    let json = crate::output::json(&[FlowRow::new(&data.0, &data.1, &names(), 0)]).expect("JSON");
+    let json =
+        crate::output::json(&[FlowRow::new(&data.0, &data.1, &names(), &Openings::default(), 0)])
+            .expect("JSON");
     assert!(json.contains("\"transaction\": \"ffffffffffffffff\""), "{json}");
 }

@@ -1,4 +1,4 @@
-use amanda_fw_common::datapath::{Arrival, Decision};
+use amanda_fw_common::datapath::Decision;
 use amanda_fw_common::verdict::Reason;
 use amanda_fw_common::wire::{self, Link, Packet};
 use bytemuck::Zeroable;
@@ -13,11 +13,11 @@ fn check(way: Way, link: Link, frame: &str, expected: &str) {
         .collect();
     let mut packet = Packet::default();
     wire::parse(bytes.as_slice(), link, &mut packet).expect("a packet");
-    let arrival = Arrival { way, link, interface: 2, now: 0 };
+    let place = (way, 2, 0);
     let mut event = Event::zeroed();
-    event.record(&Decision::new(Reason::Rule), &packet, &arrival);
+    event.record(&Decision::new(Reason::Rule), &packet, place, 0);
     event.length = bytes.len() as u32;
-    assert_eq!(log_line(&event, "eth0", &bytes), expected);
+    assert_eq!(log_line(&event, "eth0", "", &bytes), expected);
 }
 
 /// The SYN of the wiki's first log line, but for its window scaling.

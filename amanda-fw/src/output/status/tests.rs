@@ -1,8 +1,10 @@
 //! Snapshots, as they must read.
 
+use amanda_fw_common::auth::{Auth, PRIVILEGED, openings};
 use amanda_fw_common::verdict::COUNTERS;
 
 use super::*;
+use crate::output::opening;
 use crate::output::session::tests::backup;
 
 const SECOND: u64 = 1_000_000_000;
@@ -38,6 +40,7 @@ fn snapshot(counts: &[Count]) -> Snapshot {
         interfaces: Vec::new(),
         ruleset: ruleset(0),
         policy: Policy::of(&[policy(Way::In, Action::Drop), policy(Way::Out, Action::Accept)]),
+        openings: Vec::new(),
         tables: Vec::new(),
         reasons: reasons(counts),
         occurrences: occurrences(counts),
@@ -57,6 +60,7 @@ fn a_snapshot_has_a_section_for_each_topic() {
     let fill = |name: &str, entries| Fill { name: name.to_owned(), entries, capacity: 65_536 };
     let snapshot = Snapshot {
         interfaces: vec![interface("eth0", Some(2)), interface("ppp0", None)],
+        openings: opening::rows(&openings(Auth::Ssh.bit(), 10080, PRIVILEGED)),
         tables: vec![fill("flows", 12_345), fill("expectations", 4)],
         sessions: vec![backup()],
         ..snapshot(&counts)
@@ -73,6 +77,10 @@ Ruleset
 
 Policy
   incoming drop, outgoing accept
+
+Amanda opens
+  AUTH  WHO                  PROTO  SPORT  PORT  AND THEN
+  ssh   servers and clients  tcp    any    22
 
 Tables
   flows         12345  of 65536  18%
@@ -92,8 +100,11 @@ Amanda and events
   requests  3
 
 Sessions
-  sendbackup  10.84.0.1 > 10.84.0.2  replied  age 5s
-    DATA 50093 open 1.2 MiB, MESG 50094 closed, INDEX 50095 expected, STATE -
+  sendbackup  10.84.0.1 > 10.84.0.2  replied  age 5s  245.8 KiB/s
+    DATA   50093  open      1.2 MiB  245.8 KiB/s  idle 5s
+    MESG   50094  closed
+    INDEX  50095  expected
+    STATE  -
 ",
     );
 }
@@ -111,6 +122,9 @@ Ruleset
 
 Policy
   incoming drop, outgoing accept
+
+Amanda opens
+  nothing
 
 Tables
   none
@@ -161,8 +175,10 @@ fn a_policy_is_the_last_rule_of_its_direction() {
         policy(Way::In, Action::Reject),
         policy(Way::Out, Action::Accept),
     ];
-    let Policy { incoming, outgoing } = Policy::of(&rules);
-    assert_eq!((incoming, outgoing), ("reject", "accept"));
+    let text = |rules: &[RuleInfo]| Policy::of(rules).text();
+    assert_eq!(text(&rules), "  incoming reject, outgoing accept\n");
+    let gateway = [rules.as_slice(), &[policy(Way::Forward, Action::Drop)]].concat();
+    assert_eq!(text(&gateway), "  incoming reject, outgoing accept, forward drop\n");
 }
 
 #[test]

@@ -94,6 +94,7 @@ fn walk(tables: &Tables, name: &str, packet: &Packet) -> Option<Action> {
             | Target::Log(_)
             | Target::Return
             | Target::Helper(_)
+            | Target::Translate(_)
             | Target::Nothing => return None,
         }
     }
