@@ -10,7 +10,9 @@ use std::{
     time::Duration,
 };
 
+use amanda_fw_common::settings::Settings;
 use anyhow::{Context, Result, bail};
+use aya::maps::{Array, Map, MapData};
 
 use crate::{
     bench::{BPFFS, Bench, remove_directory, unique_name},
@@ -53,6 +55,17 @@ impl<'a> Firewall<'a> {
         interface: &str,
         config: &str,
     ) -> Result<Self> {
+        Self::attach_all(bench, namespace, &[interface], config)
+    }
+
+    /// Attaches amanda-fw to several interfaces of `namespace`, and waits until it enforces
+    /// `config`.
+    pub fn attach_all(
+        bench: &Bench,
+        namespace: &'a Namespace,
+        interfaces: &[&str],
+        config: &str,
+    ) -> Result<Self> {
         mount_bpffs();
         let program = program()?;
         let config_file = bench.path(unique_name("config.toml"));
@@ -60,7 +73,7 @@ impl<'a> Firewall<'a> {
         let pins = Path::new(BPFFS).join(unique_name("pins"));
         let mut command = namespace.enter_net_only_until("INT", &program);
         command.arg("--config").arg(&config_file).arg("--bpffs").arg(&pins);
-        let loader = Child::spawn(command.arg("attach").arg(interface))?;
+        let loader = Child::spawn(command.arg("attach").args(interfaces))?;
         let mut firewall =
             Self { program, namespace, config: config_file, pins, loader: Some(loader) };
         wait::until("amanda-fw to attach", ATTACH_TIMEOUT, || firewall.is_attached())
@@ -95,6 +108,19 @@ impl<'a> Firewall<'a> {
     pub fn reload(&self, config: &str) -> Result<String> {
         fs::write(&self.config, config).context("change a firewall's config")?;
         self.ask("reload", &[])
+    }
+
+    /// Changes the settings of the first ruleset while they are in force, for what no configuration
+    /// says.
+    pub fn revise(&self, change: impl FnOnce(&mut Settings)) -> Result<()> {
+        let pin = self.pins.join("rulesets/1/SETTINGS");
+        let data =
+            MapData::from_pin(&pin).with_context(|| format!("open map {}", pin.display()))?;
+        let mut array = Array::<_, [u8; size_of::<Settings>()]>::try_from(Map::Array(data))
+            .context("use the map of the settings")?;
+        let mut settings = bytemuck::cast(array.get(&0, 0).context("read the settings")?);
+        change(&mut settings);
+        array.set(0, bytemuck::cast::<_, [u8; _]>(settings), 0).context("write the settings")
     }
 
     /// Detaches as Ctrl-C does, and returns how the loader ended.

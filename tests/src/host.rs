@@ -46,16 +46,18 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Root {
     directory: PathBuf,
+    // Programs of which the host sees its own, by their paths.
+    programs: Vec<&'static str>,
 }
 
 impl Root {
     /// Creates empty private directories and files.
     pub fn new(bench: &Bench, name: &str) -> Result<Self> {
-        let root = Self { directory: bench.path(name) };
+        let root = Self { directory: bench.path(name), programs: Vec::new() };
         for directory in DIRECTORIES {
             root.create_directory(directory)?;
         }
-        root.set_mode("/tmp", 0o1777)?;
+        root.make_public("/tmp")?;
         for file in FILES {
             root.write(file, "")?;
         }
@@ -82,9 +84,28 @@ impl Root {
         fs::write(&path, content).with_context(|| format!("write {}", path.display()))
     }
 
-    /// Lets everybody execute a file.
-    pub fn make_executable(&self, inside: &str) -> Result<()> {
+    /// Writes a program that everybody may run.
+    pub fn write_program(&self, inside: &str, content: impl AsRef<[u8]>) -> Result<()> {
+        self.write(inside, content)?;
         self.set_mode(inside, 0o755)
+    }
+
+    /// Has the host see a program in place of the machine's, and finds room for the real one.
+    pub fn wrap_program(
+        &mut self,
+        inside: &'static str,
+        real: &str,
+        wrapper: impl AsRef<[u8]>,
+    ) -> Result<()> {
+        self.write_program(real, fs::read(inside).with_context(|| format!("read {inside}"))?)?;
+        self.write_program(inside, wrapper)?;
+        self.programs.push(inside);
+        Ok(())
+    }
+
+    /// Lets everybody make files in a directory.
+    pub fn make_public(&self, inside: &str) -> Result<()> {
+        self.set_mode(inside, 0o1777)
     }
 
     /// Lets nobody but its owner read a file.
@@ -103,7 +124,8 @@ impl Root {
         // /tmp comes last: the bench's own directory may be below it.
         let (temporary, others): (Vec<&str>, Vec<&str>) =
             DIRECTORIES.into_iter().chain(FILES).partition(|path| *path == "/tmp");
-        let binds: String = others.iter().chain(&temporary).map(bind).collect();
+        let binds: String =
+            self.programs.iter().chain(&others).chain(&temporary).map(bind).collect();
         // Amanda names its shared memory after process ids, which repeat on every host.
         format!(
             "set -e\n\

@@ -13,6 +13,7 @@ use amanda_fw_common::{
     expect::{Expectation, ExpectationKey},
     flow::{Flow, FlowKey},
     fragment::{FragmentKey, Fragments},
+    pair::{Pair, PairKey},
     rules::{Block, Node, Rule, Vector, Way},
     settings::Settings,
     transaction::Transaction,
@@ -289,9 +290,16 @@ impl Kernel {
 
     /// Returns what a hook's program takes for a frame, the mean of many runs.
     pub fn time(&self, hook: Hook, frame: &[u8]) -> Result<Duration> {
-        const REPEAT: u32 = 500_000;
-        let options =
-            TestRunOptions { data_in: Some(frame), repeat: REPEAT, ..TestRunOptions::default() };
+        self.timed(hook, frame, 500_000)
+    }
+
+    /// Returns what a hook's program takes for a frame that it has not met yet.
+    pub fn time_once(&self, hook: Hook, frame: &[u8]) -> Result<Duration> {
+        self.timed(hook, frame, 1)
+    }
+
+    fn timed(&self, hook: Hook, frame: &[u8], repeat: u32) -> Result<Duration> {
+        let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::default() };
         let name = hook.program();
         let ran = self.test_run(name, options)?;
         Ok(ran.with_context(|| format!("run {name} again and again"))?.duration)
@@ -372,6 +380,11 @@ impl Kernel {
         self.table("TRANSACTIONS")
     }
 
+    /// Returns what pairs of hosts have open.
+    pub fn pairs(&mut self) -> Result<PairTable<'_>> {
+        self.table("PAIRS")
+    }
+
     /// Sums a counter over all CPUs.
     pub fn count(&self, number: u8) -> Result<Count> {
         self.sum("COUNTERS", number.into())
@@ -429,6 +442,8 @@ pub type ExpectationTable<'a> = Table<
 /// Transactions.
 pub type TransactionTable<'a> =
     Table<'a, u64, Transaction, { size_of::<u64>() }, { size_of::<Transaction>() }>;
+/// What pairs of hosts have open.
+pub type PairTable<'a> = Table<'a, PairKey, Pair, { size_of::<PairKey>() }, { size_of::<Pair>() }>;
 
 impl<K: Pod + Eq + Hash, V: Pod, const KEY: usize, const VALUE: usize> Table<'_, K, V, KEY, VALUE> {
     /// Returns every entry.

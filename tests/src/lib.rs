@@ -14,6 +14,7 @@ pub mod nft;
 pub mod probes;
 pub mod process;
 pub mod random;
+pub mod rewriting;
 pub mod rulesets;
 pub mod scan;
 pub mod sockets;

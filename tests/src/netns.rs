@@ -88,13 +88,20 @@ impl Namespace {
         Ok(())
     }
 
+    /// Returns the TCP sockets in a state that `ss` has a name for (`close-wait`), a line each.
+    pub fn tcp_sockets(&self, state: &str) -> Result<String> {
+        let mut command = self.enter_net_only("ss");
+        command.args(["--no-header", "--numeric", "--tcp", "state", state]);
+        Ok(run(&mut command, IP_TIMEOUT)?.require_success()?.stdout)
+    }
+
     /// Returns nsenter's option for this namespace.
     pub(crate) fn net_option(&self) -> String {
         format!("--net={}", self.path().display())
     }
 
     /// Runs `ip` on the namespace.
-    pub(crate) fn ip(&self, arguments: &[&str]) -> Result<()> {
+    pub fn ip(&self, arguments: &[&str]) -> Result<()> {
         ip(&[&["-n", self.name.as_str()], arguments].concat())
     }
 }

@@ -13,6 +13,17 @@ use crate::random::splitmix64;
 /// The interfaces that rules name, and one that none does.
 pub const INTERFACES: [u32; 4] = [1, 2, 3, 9];
 
+/// The ways of rules: the host's own packets meet most of them.
+const WAYS: [Way; 8] = [
+    Way::In,
+    Way::Out,
+    Way::In,
+    Way::Out,
+    Way::In,
+    Way::Forward,
+    Way::Prerouting,
+    Way::Postrouting,
+];
 const PORTS: [u16; 10] = [1, 21, 22, 23, 79, 80, 1023, 1024, 40_000, u16::MAX];
 const ICMP_TYPES: [u8; 6] = [8, 13, 17, 128, 138, 200];
 /// SCTP and an unknown one beside those with ports and types.
@@ -70,18 +81,21 @@ impl Dice {
 
     fn rule(&mut self) -> RuleSpec {
         let action = self.pick(Action::ALL);
-        let logs = u16::from(action == Action::Log || self.one_in(4));
+        let logs = u8::from(action == Action::Log || self.one_in(4));
         let rejection = self.pick(Rejection::ALL).number();
         let rule = Rule { logs, rejection, ..Rule::new(action, 0) };
+        let way = self.pick(&WAYS);
+        let outputs = if way == Way::Forward { self.interfaces() } else { Interfaces::Any };
         RuleSpec {
             interfaces: self.interfaces(),
+            outputs,
             protocols: self.protocols(),
             states: self.states(),
             sources: self.places(),
             destinations: self.places(),
             source_ports: self.port_ranges(4),
             destination_ports: self.port_ranges(2),
-            ..RuleSpec::all(self.pick(&[Way::In, Way::Out]), rule)
+            ..RuleSpec::all(way, rule)
         }
     }
 
@@ -170,12 +184,12 @@ impl Dice {
 pub fn first(
     rules: &[RuleSpec],
     packet: &amanda_fw_common::wire::Packet,
-    way: Way,
-    interface: u32,
+    (way, interface, output): (Way, u32, u32),
     is_log: bool,
 ) -> Option<usize> {
     let fits = |spec: &RuleSpec| {
-        (spec.rule.action == Action::Log.number()) == is_log && spec.matches(packet, way, interface)
+        (spec.rule.action == Action::Log.number()) == is_log
+            && spec.matches(packet, way, interface, output)
     };
     rules.iter().position(fits)
 }

@@ -71,6 +71,11 @@ impl Connection {
     pub fn open(from: &Namespace, to: &Namespace, address: SocketAddr) -> Result<Self> {
         let listener = listen(to, address)?;
         let address = listener.local_addr().context("ask for a listener's port")?;
+        Self::open_to(from, &listener, address)
+    }
+
+    /// Connects from a namespace to the address by which a listener is known there.
+    pub fn open_to(from: &Namespace, listener: &TcpListener, address: SocketAddr) -> Result<Self> {
         let client = connect(from, address)?;
         let (server, _) = listener.accept().context("accept a connection")?;
         for end in [&client, &server] {
@@ -117,17 +122,24 @@ pub fn delivers(
     address: SocketAddr,
     size: usize,
 ) -> Result<bool> {
+    Ok(deliver(from, to, address, size)?.is_some())
+}
+
+/// Sends a datagram of so many bytes from one socket to the address of another, and returns whom
+/// the other takes it from, or nothing where it does not arrive.
+pub fn deliver(
+    from: &UdpSocket,
+    to: &UdpSocket,
+    address: SocketAddr,
+    size: usize,
+) -> Result<Option<SocketAddr>> {
     let sent: Vec<u8> = pattern().take(size).collect();
     from.send_to(&sent, address).context("send a datagram")?;
     let mut received = vec![0; size + 1];
     to.set_read_timeout(Some(SILENCE)).context("limit a read")?;
-    match to.recv(&mut received) {
-        Ok(length) => {
-            ensure!(received[..length] == sent, "a datagram was changed on its way");
-            Ok(true)
-        }
-        Err(_) => Ok(false),
-    }
+    let Ok((length, source)) = to.recv_from(&mut received) else { return Ok(None) };
+    ensure!(received[..length] == sent, "a datagram was changed on its way");
+    Ok(Some(source))
 }
 
 /// Returns a number that the namespace's IP layer counts, such as `Ip` `ReasmReqds`.

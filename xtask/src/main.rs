@@ -37,8 +37,8 @@ enum Command {
     Demo,
     /// Sets the machine up, builds, lints, and runs every tier of tests
     Test(test::Args),
-    /// Measures what a new flow costs under 1 to 10,000 rules, beside iptables and nft
-    Bench,
+    /// Measures what rules and Amanda's replies cost, beside iptables, nft and the kernel's helper
+    Bench(bench::Args),
     /// Loads the BPF object in other kernels under qemu and prints their verifiers' verdicts
     Kernels(kernels::Args),
     /// Runs the lints: formatting, clippy for the host and for BPF, documentation
@@ -61,7 +61,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Setup(args) => setup::run(args),
         Command::Demo => demo::run(),
         Command::Test(args) => test::run(args),
-        Command::Bench => bench::run(),
+        Command::Bench(args) => bench::run(args),
         Command::Kernels(args) => kernels::run(args).map(|()| ExitCode::SUCCESS),
         Command::Ci => ci::run(),
     }

@@ -17,15 +17,27 @@ const UNIT_SHORT: &str = "unit";
 /// Every seed and crasher through the fuzz targets; they are a workspace of their own.
 const SEEDS: &str = "seeds";
 /// The order of the privileged tiers, from the cheapest to the dearest; others follow.
-const ORDER: [&str; 6] = ["verifier", "parity", "netns", "wiki", "oracle", "amanda"];
+const ORDER: [&str; 8] =
+    ["verifier", "parity", "netns", "gateway", "docs", "wiki", "oracle", "amanda"];
+/// The tests of [`LONG_HOST`] that take minutes, and run only when they are asked for.
+const LONG: &str = "long";
+/// The tier whose module [`LONG`] holds them.
+const LONG_HOST: &str = "amanda";
+/// How libtest selects them.
+const LONG_TESTS: &str = "long::";
+const NOT_ASKED: &str = "it takes six minutes; `cargo xtask test --long` runs it as well";
 const NOT_ROOT: &str = "it loads BPF programs and makes network namespaces, which takes root";
 
 /// The options of `cargo xtask test`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Runs this tier only; repeatable: unit, seeds, verifier, parity, netns, wiki, oracle, amanda
+    /// Runs this tier only; repeatable: unit, seeds, verifier, parity, netns, gateway, docs, wiki,
+    /// oracle, amanda, long
     #[arg(long = "tier", value_name = "NAME")]
     tiers: Vec<String>,
+    /// Runs the tests that take minutes as well, which are counted as skipped otherwise
+    #[arg(long)]
+    long: bool,
     /// Leaves the lints out
     #[arg(long)]
     no_lint: bool,
@@ -38,7 +50,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     set_up()?;
     build_ebpf::run()?;
     let failed_lints = if args.no_lint { Vec::new() } else { ci::lint()? };
-    let reports: Vec<Report> = tiers.into_iter().map(|tier| report(tier, &privileged)).collect();
+    let long = args.long || args.tiers.iter().any(|tier| tier == LONG);
+    let reports: Vec<Report> =
+        tiers.into_iter().map(|tier| report(tier, &privileged, long)).collect();
     summarize(&failed_lints, &reports);
     let failed = !failed_lints.is_empty() || reports.iter().any(|report| report.counts.failed > 0);
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -63,10 +77,11 @@ fn set_up() -> Result<()> {
 fn select(privileged: &[String], wanted: &[String]) -> Result<Vec<String>> {
     let mut tiers = vec![UNIT.to_string(), SEEDS.to_string()];
     tiers.extend_from_slice(privileged);
+    tiers.push(LONG.to_string());
     for name in wanted {
         if !tiers.iter().any(|tier| is_called(tier, name)) {
             bail!(
-                "no tier is called {name}; there are: {UNIT_SHORT} {SEEDS} {}",
+                "no tier is called {name}; there are: {UNIT_SHORT} {SEEDS} {} {LONG}",
                 privileged.join(" ")
             );
         }
@@ -131,10 +146,10 @@ fn sort(tiers: &mut [String]) {
     });
 }
 
-fn report(tier: String, privileged: &[String]) -> Report {
+fn report(tier: String, privileged: &[String], long: bool) -> Report {
     println!("\n== tier: {tier}");
     let start = Instant::now();
-    let counts = counts(&tier, privileged).unwrap_or_else(|error| {
+    let counts = counts(&tier, privileged, long).unwrap_or_else(|error| {
         println!("{tier}: {error:#}");
         Counts { failed: 1, ..Counts::default() }
     });
@@ -143,7 +158,7 @@ fn report(tier: String, privileged: &[String]) -> Report {
     Report { tier, counts, seconds }
 }
 
-fn counts(tier: &str, privileged: &[String]) -> Result<Counts> {
+fn counts(tier: &str, privileged: &[String], long: bool) -> Result<Counts> {
     if tier == UNIT {
         let privileged: Vec<&str> = privileged.iter().map(String::as_str).collect();
         return run_tests(&mut unit_tests(), &privileged);
@@ -152,11 +167,14 @@ fn counts(tier: &str, privileged: &[String]) -> Result<Counts> {
         return run_tests(&mut seed_tests(), &[]);
     }
     if !process::is_root() {
-        return skip(tier);
+        return skip(tier, NOT_ROOT);
+    }
+    if tier == LONG && !long {
+        return skip(tier, NOT_ASKED);
     }
     // The tests start the loader's binary.
     process::run(process::host_crates("build").args(["--bin", "amanda-fw"]))?;
-    run_tests(privileged_tests(tier).arg("--ignored"), &[])
+    run_tests(&mut privileged_tests(tier), &[])
 }
 
 fn unit_tests() -> Command {
@@ -176,7 +194,13 @@ fn seed_tests() -> Command {
 
 fn privileged_tests(tier: &str) -> Command {
     let mut cargo = process::host_crates("test");
-    cargo.args(["--test", tier, "--"]);
+    let file = if tier == LONG { LONG_HOST } else { tier };
+    cargo.args(["--test", file, "--", "--ignored"]);
+    match tier {
+        LONG => cargo.arg(LONG_TESTS),
+        LONG_HOST => cargo.args(["--skip", LONG_TESTS]),
+        _ => &mut cargo,
+    };
     cargo
 }
 
@@ -191,11 +215,11 @@ fn run_tests(command: &mut Command, elsewhere: &[&str]) -> Result<Counts> {
     Ok(counts)
 }
 
-/// Counts the tests of a tier that cannot run, which takes building but not running them.
-fn skip(tier: &str) -> Result<Counts> {
-    let listing = process::stdout(privileged_tests(tier).args(["--ignored", "--list"]))?;
+/// Counts the tests of a tier that does not run, which takes building but not running them.
+fn skip(tier: &str, reason: &str) -> Result<Counts> {
+    let listing = process::stdout(privileged_tests(tier).arg("--list"))?;
     let skipped = libtest::count_listed(&listing);
-    println!("{tier}: skipped: {NOT_ROOT}");
+    println!("{tier}: skipped: {reason}");
     Ok(Counts { skipped, ..Counts::default() })
 }
 
@@ -217,14 +241,14 @@ mod tests {
 
     #[test]
     fn the_known_tiers_run_in_their_order_and_others_after_them() {
-        let mut tiers = owned(&["zebra", "netns", "kernels", "amanda", "verifier"]);
+        let mut tiers = owned(&["zebra", "gateway", "netns", "kernels", "amanda", "verifier"]);
         sort(&mut tiers);
-        assert_eq!(tiers, ["verifier", "netns", "amanda", "kernels", "zebra"]);
+        assert_eq!(tiers, ["verifier", "netns", "gateway", "amanda", "kernels", "zebra"]);
     }
 
     #[test]
     fn every_tier_runs_when_none_is_named() {
-        check(&[], &[UNIT, SEEDS, "parity", "netns"]);
+        check(&[], &[UNIT, SEEDS, "parity", "netns", LONG]);
     }
 
     #[test]

@@ -110,6 +110,9 @@ fn allowed(witness: &Witness, packet: &Packet) -> Vec<u16> {
     let service = Service::from_number(known.service).map_or("", Service::name);
     match TransactionState::from_number(known.state) {
         Some(TransactionState::Requested | TransactionState::Running) => {
+            if !witness.is_believed(packet) {
+                return Vec::new();
+            }
             history::announced(witness, &text[header.body..], service)
         }
         Some(TransactionState::Replied) => {
@@ -144,8 +147,8 @@ fn is_awaited(witness: &Witness, transaction: &Transaction) -> bool {
     witness.now.saturating_sub(transaction.seen) <= allowed
 }
 
-/// Checks that a request alone begins a transaction, that an answer alone opens it, and that the
-/// first reply fixes its streams.
+/// Checks that a request alone begins a transaction, that an answer alone opens it unless the host
+/// itself has asked, and that the first reply fixes its streams.
 fn check_transactions(witness: &Witness, packet: &Packet) {
     let (before, after) = (witness.before, witness.after);
     for (id, known) in after.requests.iter() {
@@ -156,8 +159,15 @@ fn check_transactions(witness: &Witness, packet: &Packet) {
     }
     for (id, known) in after.transactions.iter() {
         match find(&before.transactions, id) {
-            Some(transaction) => check_streams(&transaction, known),
-            None => {
+            Some(transaction) if transaction.opened == known.opened => {
+                check_streams(&transaction, known);
+            }
+            // What the host itself asks is there at once.
+            _ if witness.way == Way::Out && packet.source.addr == known.initiator => {
+                assert_eq!(known.opened, witness.now);
+                check_request(witness, packet, known);
+            }
+            _ => {
                 let request = find(&before.requests, id).expect("the request");
                 assert!(find(&after.requests, id).is_none(), "a request that was answered");
                 assert_eq!(packet.source.addr, known.responder);

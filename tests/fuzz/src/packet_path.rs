@@ -7,6 +7,7 @@ use amanda_fw_common::addr::{Addr, Network};
 use amanda_fw_common::connect::PortRange;
 use amanda_fw_common::datapath::{self, Arrival};
 use amanda_fw_common::memory::{MemoryTable, MemoryTables};
+use amanda_fw_common::nat::Crossing;
 use amanda_fw_common::rules::{Action, Rejection, Rule, Way, role};
 use amanda_fw_common::ruleset::{Places, Protocol, Protocols, RuleSpec};
 use amanda_fw_common::settings::Settings;
@@ -86,10 +87,11 @@ impl Firewall {
         self.now += u64::try_from(pause.as_nanos()).expect("a pause of days");
         let before = self.tables.clone();
         let Self { settings, tables, packet, now, .. } = self;
-        let arrival = Arrival { way, link, interface: 2, now: *now };
-        let decision = datapath::decide(frame.as_slice(), &arrival, settings, tables, packet);
-        let inspection = decision.is_control().then(|| {
-            datapath::inspect(frame.as_slice(), packet, &decision, settings, tables, *now)
+        let arrival = Arrival { way, link, interface: 2, from: 0, now: *now };
+        let mut crossing = Crossing::NONE;
+        let decision = datapath::decide(frame.as_slice(), &arrival, settings, tables, packet, &mut crossing);
+        let inspection = decision.is_inspected().then(|| {
+            datapath::inspect(frame.as_slice(), packet, &decision, &crossing, settings, tables, &arrival)
         });
         let mut fresh = Packet::default();
         let parsed = wire::parse(frame.as_slice(), link, &mut fresh).map(|()| fresh);

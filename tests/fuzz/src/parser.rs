@@ -1,13 +1,14 @@
 //! The parser against the reference: one datagram, read by both.
 
 use amanda_fw_common::addr::{Addr, Endpoint};
-use amanda_fw_common::connect::{Refusal, Service, Stream};
+use amanda_fw_common::connect::{MAX_STREAMS, Refusal, Service, Stream};
 use amanda_fw_common::header::{self, PacketType};
 use amanda_fw_common::memory::MemoryTables;
 use amanda_fw_common::message::Message;
+use amanda_fw_common::nat::Mapped;
 use amanda_fw_common::settings::Settings;
 use amanda_fw_common::text::{Text, Token};
-use amanda_fw_common::transaction::{self, ControlFlow, Inspection};
+use amanda_fw_common::transaction::{self, ControlFlow, Inspection, Rest};
 
 use crate::reference::{self, Fault};
 
@@ -100,9 +101,17 @@ fn learn(
     settings: &Settings,
     tables: &mut MemoryTables,
 ) -> Inspection {
-    let flow = ControlFlow { initiator: INITIATOR, responder: RESPONDER, from_initiator };
+    let (initiator, responder) = (INITIATOR, RESPONDER);
+    let flow = ControlFlow { initiator, responder, from_initiator, outgoing: from_initiator, known_as: Mapped::NONE, classic: false };
     let mut found = Inspection::default();
-    transaction::learn(message, &flow, settings, tables, NOW, &mut found);
+    if transaction::learn(message, &flow, settings, tables, NOW, &mut found) != Rest::Nothing {
+        transaction::settle(message, tables, NOW, &mut found);
+    }
+    if found.is_reply == 1 {
+        for index in 0..MAX_STREAMS {
+            transaction::expect(message, &flow, index, settings, tables, NOW, &mut found);
+        }
+    }
     found
 }
 
@@ -139,6 +148,7 @@ fn fault(refusal: Refusal) -> Fault {
         Refusal::Syntax => Fault::Syntax,
         Refusal::Layout => Fault::Layout,
         Refusal::Port => Fault::Port,
+        Refusal::Checksum | Refusal::Crowd => panic!("{refusal} is no fault of a line"),
     }
 }
 

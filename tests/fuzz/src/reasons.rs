@@ -46,6 +46,11 @@ fn holds(witness: &Witness, packet: &Packet, reason: Reason) -> bool {
         Reason::FlowTableFull => false,
         // No policy rejects here, no rule has a limit, and nothing is to be confirmed.
         Reason::PolicyReject | Reason::RateLimited | Reason::Unconfirmed => false,
+        // No address is translated.
+        Reason::Mapped
+        | Reason::NatExhausted
+        | Reason::Untranslatable
+        | Reason::FragmentHeld => false,
         Reason::NotIp
         | Reason::MalformedIp
         | Reason::MalformedTransport

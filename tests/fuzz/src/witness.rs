@@ -14,8 +14,9 @@ use amanda_fw_common::settings::Settings;
 use amanda_fw_common::tables::Tables;
 use amanda_fw_common::transaction::Inspection;
 use amanda_fw_common::verdict::Verdict;
-use amanda_fw_common::wire::{PROTOCOL_TCP, PROTOCOL_UDP, Packet};
+use amanda_fw_common::wire::{Fragment, PROTOCOL_TCP, PROTOCOL_UDP, Packet};
 
+use crate::frames::checksum;
 use crate::packet_path::Limits;
 
 /// A frame, the tables before and after it, and what was decided.
@@ -66,10 +67,9 @@ impl Witness<'_> {
     pub(crate) fn expectation(&self, packet: &Packet) -> Option<Expectation> {
         let Packet { source, destination, .. } = *packet;
         let key = ExpectationKey::new(source.addr, destination.addr, destination.port);
-        let fits =
-            asks_to_connect(packet) && source.port >= 1024 && self.may_be_stream(destination.port);
+        let fits = asks_to_connect(packet) && self.may_be_stream(destination.port);
         let known = find(&self.before.expectations, &key).filter(|_| fits);
-        known.filter(|expectation| expectation.expires > self.now)
+        known.filter(|expectation| expectation.fits(source.port) && expectation.expires > self.now)
     }
 
     /// Tells whether a port is one that a stream may have.
@@ -100,15 +100,16 @@ impl Witness<'_> {
     /// Returns what the first rule that a packet fits does with it.
     pub(crate) fn rule(&self, packet: &Packet) -> Option<Action> {
         const INTERFACE: u32 = 2;
-        let rule = self.rules.iter().find(|rule| rule.matches(packet, self.way, INTERFACE))?;
+        let rule = self.rules.iter().find(|rule| rule.matches(packet, self.way, INTERFACE, 0))?;
         Action::from_number(rule.rule.action)
     }
 
     /// Tells what the policy does with what nothing else decides.
     pub(crate) fn accepts_by_policy(&self) -> bool {
-        match self.way {
-            Way::In => self.settings.accept_incoming == 1,
-            Way::Out => self.settings.accept_outgoing == 1,
+        if self.way == Way::In {
+            self.settings.accept_incoming == 1
+        } else {
+            self.settings.accept_outgoing == 1
         }
     }
 
@@ -116,6 +117,28 @@ impl Witness<'_> {
     pub(crate) fn has_first(&self, packet: &Packet) -> bool {
         let first = find(&self.before.fragments, &fragment_key(packet));
         first.is_some_and(|fragments| fragments.expires > self.now)
+    }
+
+    /// Tells whether a host takes a datagram, as far as its packet tells: by its checksum.
+    pub(crate) fn is_believed(&self, packet: &Packet) -> bool {
+        const FIELD: std::ops::Range<usize> = 6..8;
+        // Whole packets of 1500 bytes are looked at, and larger ones up to here.
+        const MOST: usize = 8 + 1536;
+        let datagram = &self.frame[packet.transport..packet.end];
+        if packet.fragment != Fragment::Whole || datagram.len() > MOST {
+            return true;
+        }
+        let length = u16::try_from(datagram.len()).expect("at most MOST").to_be_bytes();
+        // The same 0xffff in both addresses of IPv4 is nothing.
+        let (source, destination) = (packet.source.addr.octets(), packet.destination.addr.octets());
+        let pseudo = [&source[..], &destination, &[0, PROTOCOL_UDP], &length].concat();
+        let field = u16::from_be_bytes([datagram[FIELD.start], datagram[FIELD.start + 1]]);
+        match field {
+            0 => packet.source.addr.is_v4(),
+            // It is left to the device.
+            seed if seed == !checksum(&pseudo) => true,
+            _ => checksum(&[&pseudo, datagram].concat()) == 0,
+        }
     }
 
     /// Returns the text of a datagram, as much as the frame has of it.

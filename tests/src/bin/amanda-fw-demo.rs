@@ -67,7 +67,7 @@ fn tell() -> Result<()> {
 
 fn set_up() -> Result<Site> {
     step("three hosts on one network, each in its own namespace");
-    let plan = Plan { disk_count: DISKS, gate: true, ..Plan::default() };
+    let plan = Plan { disk_count: DISKS, gates: 1, ..Plan::default() };
     let site = Site::new(plan).context("set up the hosts")?;
     println!("  {SERVER_NAME} {SERVER}: Amanda's server, with a virtual tape library");
     println!("  {CLIENT_NAME} {CLIENT}: {} disks to back up, amandad on UDP 10080", DISKS + 1);
@@ -89,7 +89,7 @@ fn dump(site: &Site, walls: &mut Walls<'_>) -> Result<()> {
     wait::until("the dump that is held open", PATIENCE, || {
         walls.show_events()?;
         ensure!(amdump.ended()?.is_none(), "amdump ended early: {}", site.dump_log()?);
-        Ok(site.is_gate_reached().then_some(()))
+        Ok(site.is_gate_reached()?.then_some(()))
     })?;
     walls.show_status("sendbackup")?;
     refuse_stranger(site)?;

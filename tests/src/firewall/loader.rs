@@ -88,6 +88,12 @@ impl<'a> Loader<'a> {
         format!("'{program}' --config '{config}' --bpffs '{pins}' {arguments}")
     }
 
+    /// Returns the program.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// Returns the directory of the pins.
     #[must_use]
     pub fn pins(&self) -> &Path {

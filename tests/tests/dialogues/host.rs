@@ -8,6 +8,7 @@ use amanda_fw_common::connect::PortRange;
 use amanda_fw_common::datapath::{self, Arrival, Decision};
 use amanda_fw_common::flow::{Flow, FlowKey};
 use amanda_fw_common::memory::MemoryTables;
+use amanda_fw_common::nat::Crossing;
 use amanda_fw_common::rules::{Action, Rule, Way, role};
 use amanda_fw_common::ruleset::{ANY_PORT, Protocol, Protocols, RuleSpec};
 use amanda_fw_common::settings::Settings;
@@ -39,6 +40,8 @@ pub(crate) struct Host {
     pub(crate) settings: Settings,
     pub(crate) tables: MemoryTables,
     rules: Vec<RuleSpec>,
+    /// The policies that the settings do not say.
+    policies: Vec<RuleSpec>,
     now: Duration,
 }
 
@@ -48,6 +51,8 @@ pub(crate) struct Outcome {
     pub(crate) decision: Decision,
     /// What was read from a datagram of a control flow.
     pub(crate) inspection: Option<Inspection>,
+    /// What becomes of the packet beside its verdict.
+    pub(crate) crossing: Crossing,
 }
 
 impl Outcome {
@@ -64,7 +69,8 @@ impl Host {
     /// Makes a host that lets in what Amanda needs between [`SERVER`] and [`CLIENT`], and no more.
     pub(crate) fn new() -> Self {
         let (settings, tables) = (Settings::default(), MemoryTables::default());
-        let mut host = Self { settings, tables, rules: Vec::new(), now: START };
+        let (rules, policies) = (Vec::new(), Vec::new());
+        let mut host = Self { settings, tables, rules, policies, now: START };
         host.set_policies();
         for (address, role) in [
             (SERVER, role::SERVER),
@@ -113,9 +119,16 @@ impl Host {
         self.set_policies();
     }
 
-    /// Puts the rules in force, and the policies that the settings say.
+    /// Sets a policy that the settings do not say.
+    pub(crate) fn add_policy(&mut self, policy: RuleSpec) {
+        self.policies.push(policy);
+        self.set_policies();
+    }
+
+    /// Puts the rules in force, and the policies.
     pub(crate) fn set_policies(&mut self) {
-        self.tables.set_rules(&self.rules, &mut self.settings).expect("a few rules");
+        let rules = [&self.rules[..], &self.policies].concat();
+        self.tables.set_rules(&rules, &mut self.settings).expect("a few rules");
     }
 
     /// Shows the firewall a frame with an Ethernet header.
@@ -125,15 +138,26 @@ impl Host {
 
     /// Shows the firewall a frame.
     pub(crate) fn meets_on(&mut self, link: Link, way: Way, frame: &[u8]) -> Outcome {
-        let now = nanoseconds(self.now);
-        let arrival = Arrival { way, link, interface: 2, now };
+        let arrival = Arrival { way, link, interface: 2, from: 0, now: self.now() };
+        self.meets_by(&arrival, frame)
+    }
+
+    /// Shows the firewall a frame where and when it comes.
+    pub(crate) fn meets_by(&mut self, arrival: &Arrival, frame: &[u8]) -> Outcome {
         let mut packet = Packet::default();
         let Self { settings, tables, .. } = self;
-        let decision = datapath::decide(frame, &arrival, settings, tables, &mut packet);
-        let inspection = decision
-            .is_control()
-            .then(|| datapath::inspect(frame, &packet, &decision, settings, tables, now));
-        Outcome { decision, inspection }
+        let mut crossing = Crossing::NONE;
+        let decision =
+            datapath::decide(frame, arrival, settings, tables, &mut packet, &mut crossing);
+        let inspection = decision.is_inspected().then(|| {
+            datapath::inspect(frame, &packet, &decision, &crossing, settings, tables, arrival)
+        });
+        Outcome { decision, inspection, crossing }
+    }
+
+    /// Returns the time, in nanoseconds.
+    pub(crate) fn now(&self) -> u64 {
+        nanoseconds(self.now)
     }
 
     /// Checks what becomes of an incoming packet.
@@ -157,7 +181,7 @@ impl Host {
 
     /// Lists the ports that are open to somebody now, in order.
     pub(crate) fn open_ports(&self) -> Vec<u16> {
-        let now = nanoseconds(self.now);
+        let now = self.now();
         let all = self.tables.expectations.iter().filter(|(_, e)| !e.is_expired(now));
         let mut ports: Vec<u16> = all.map(|(key, _)| key.port).collect();
         ports.sort_unstable();

@@ -21,9 +21,10 @@ proptest! {
             let frame = dice.packet().bytes();
             let mut packet = Packet::default();
             prop_assert_eq!(wire::parse(&frame[..], Link::Raw, &mut packet), Ok(()));
-            let way = if index % 2 == 0 { Way::In } else { Way::Out };
-            let interface = INTERFACES[index / 2 % INTERFACES.len()];
-            check(&rules, &tables, &packet, way, interface)?;
+            let way = Way::ALL[index % Way::ALL.len()];
+            let interface = |index: usize| INTERFACES[index % INTERFACES.len()];
+            let output = if way == Way::Forward { interface(index / 7) } else { 0 };
+            check(&rules, &tables, &packet, (way, interface(index), output))?;
         }
     }
 }
@@ -33,15 +34,15 @@ fn check(
     rules: &[RuleSpec],
     tables: &Classifier,
     packet: &Packet,
-    way: Way,
-    interface: u32,
+    place: (Way, u32, u32),
 ) -> Result<(), TestCaseError> {
-    let deciding = Query::deciding(packet, way, interface, tables.fields);
+    let (way, interface, output) = place;
+    let deciding = Query::deciding(packet, way, interface, output, tables.fields);
     let logging = Query { asked: CLASS_LOGGING, ..deciding };
     for (query, is_log) in [(deciding, false), (logging, true)] {
-        let naive = first(rules, packet, way, interface, is_log);
+        let naive = first(rules, packet, place, is_log);
         let found = first_match(tables, packet, &query).map(|place| place as usize);
-        prop_assert_eq!(found, naive, "logging: {}, {:?} {:?}", is_log, way, packet);
+        prop_assert_eq!(found, naive, "logging: {}, {:?} {:?}", is_log, place, packet);
         // Nobody is asked who logs where nobody does.
         prop_assert!(!is_log || found.is_none() || tables.fields & field::LOGGING != 0);
     }

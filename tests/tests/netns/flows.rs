@@ -18,10 +18,10 @@ const END: &str = "[policy]\nincoming = \"reject\"\noutgoing = \"accept\"\non_re
 const AMANDA: &str = "\n[amanda]\nservers = [\"10.94.0.2\"]\nclients = [\"self\"]\n\
                       control_source_ports = \"512:1023\"\nstream_ports = \"50000:50100\"\n";
 
-const REQUEST: &str = "Amanda 3.5 REQ HANDLE 000-00000000 SEQ 1700000000\n\
+pub(crate) const REQUEST: &str = "Amanda 3.5 REQ HANDLE 000-00000000 SEQ 1700000000\n\
                        SECURITY USER backup\nSERVICE sendbackup\nOPTIONS features=ff;\n";
 const RECEIPT: &str = "Amanda 3.5 ACK HANDLE 000-00000000 SEQ 1700000000\n";
-const REPLY: &str = "Amanda 3.5 REP HANDLE 000-00000000 SEQ 1700000000\n\
+pub(crate) const REPLY: &str = "Amanda 3.5 REP HANDLE 000-00000000 SEQ 1700000000\n\
                      CONNECT DATA 50001 MESG 50002 INDEX 50003\nOPTIONS features=ff;\n";
 
 /// Lets queries in.
@@ -170,7 +170,7 @@ fn is_dead(connection: &Connection) -> bool {
 }
 
 #[track_caller]
-fn say(from: &UdpSocket, to: &UdpSocket, text: &str) {
+pub(crate) fn say(from: &UdpSocket, to: &UdpSocket, text: &str) {
     let address = to.local_addr().expect("it has an address");
     from.send_to(text.as_bytes(), address).expect("a datagram can be sent");
     to.set_read_timeout(Some(crate::operator::NOTICE)).expect("a time limit");
@@ -180,7 +180,7 @@ fn say(from: &UdpSocket, to: &UdpSocket, text: &str) {
 }
 
 #[track_caller]
-fn check_expected(loader: &Loader<'_>, ports: &[u64]) {
+pub(crate) fn check_expected(loader: &Loader<'_>, ports: &[u64]) {
     let rows = json(loader, &["list", "expectations"]);
     let rows = rows.as_array().expect("a list");
     let mut found: Vec<_> = rows.iter().filter_map(|row| row["port"].as_u64()).collect();

@@ -1,7 +1,9 @@
 //! Live traffic through the real amanda-fw: two hosts in network namespaces, and a wire.
 
 mod adoption;
+mod auths;
 mod bulk;
+mod checksums;
 mod confirm;
 mod explain;
 mod flows;

@@ -15,6 +15,8 @@ pub(crate) struct Case {
     pub(crate) steps: Vec<Step>,
     /// What the helper made of it when it was measured (Linux 6.18), or is described to.
     pub(crate) known: Effects,
+    /// What amanda-fw is to make of it, where that is said.
+    pub(crate) wanted: Option<Effects>,
 }
 
 /// One thing that happens.
@@ -24,12 +26,14 @@ pub(crate) enum Step {
     Asks(u16, Vec<u8>),
     /// The responder sends one.
     Answers(u16, Vec<u8>),
+    /// The responder sends one in fragments, of which the last one comes first.
+    AnswersBackwards(u16, Vec<u8>),
     /// The initiator connects from a TCP port to one of the responder's.
     Connects(u16, u16),
     /// A host that is neither does.
     Intrudes(u16, u16),
-    /// Nothing happens for longer than netfilter remembers a flow that only one side spoke on.
-    Silence,
+    /// Nothing happens for so many seconds.
+    Silence(u64),
 }
 
 /// What a firewall has made of a case in the end.
@@ -47,7 +51,10 @@ impl Step {
     }
 
     fn answer(&self) -> Option<(u16, &[u8])> {
-        if let Self::Answers(flow, text) = self { Some((*flow, text)) } else { None }
+        match self {
+            Self::Answers(flow, text) | Self::AnswersBackwards(flow, text) => Some((*flow, text)),
+            Self::Asks(..) | Self::Connects(..) | Self::Intrudes(..) | Self::Silence(_) => None,
+        }
     }
 }
 
@@ -87,7 +94,7 @@ impl Case {
     pub(crate) fn answered(name: String, request: Vec<u8>, answer: Vec<u8>) -> Self {
         let known = Effects::open(reading::of_helper(&answer));
         let steps = vec![Step::Asks(FLOWS[0], request), Step::Answers(FLOWS[0], answer)];
-        Self { name, ipv6: false, steps, known }
+        Self { name, ipv6: false, steps, known, wanted: None }
     }
 
     /// Lists the datagrams of the responder.

@@ -8,7 +8,7 @@ use crate::differences::{DIVERGENCES, Divergence, Finding, REFUSALS, Refusal, an
 use crate::firewall;
 use crate::helper::Helper;
 use crate::mutations::mutations;
-use crate::real::{captured, vectors};
+use crate::real::{captured, dialogues, vectors};
 
 #[test]
 #[ignore = "needs root: network namespaces and nft"]
@@ -35,8 +35,18 @@ fn every_difference_from_what_the_helper_is_known_to_do_is_intended() {
     assert!(tally.complaints.is_empty(), "{}", tally.complaints.join("\n"));
 }
 
+#[test]
+fn the_manual_lists_every_difference() {
+    const MANUAL: &str = include_str!("../../../docs/kernel-helper.md");
+    let table = table();
+    assert!(
+        MANUAL.contains(&format!("\n{table}\n")),
+        "docs/kernel-helper.md has another table than\n{table}"
+    );
+}
+
 fn cases() -> Vec<Case> {
-    [vectors(), captured(), conversations(), mutations()].concat()
+    [vectors(), captured(), dialogues(), conversations(), mutations()].concat()
 }
 
 /// What has been found so far.
@@ -52,9 +62,12 @@ struct Tally {
 impl Tally {
     /// Compares what the two have made of a case.
     fn compare(&mut self, case: &Case, helper: &Effects, firewall: &Effects) {
-        let Case { name, known, .. } = case;
+        let Case { name, known, wanted, .. } = case;
         if helper != known {
             self.complaints.push(format!("{name}: the helper made {helper:?}, not {known:?}"));
+        }
+        if let Some(wanted) = wanted.as_ref().filter(|wanted| *wanted != firewall) {
+            self.complaints.push(format!("{name}: amanda-fw made {firewall:?}, not {wanted:?}"));
         }
         if let Some(answer) = case.single_answer() {
             let refused = REFUSALS.iter().any(|refusal| (refusal.holds)(&answer));
@@ -81,18 +94,17 @@ impl Tally {
 
     /// Looks for differences that are listed and do not occur.
     fn close(&mut self) {
-        for (name, _) in differences() {
+        for Difference { name, .. } in differences() {
             if self.count(name) == 0 {
                 self.complaints.push(format!("the difference {name} has not occurred"));
             }
         }
     }
 
-    #[expect(clippy::print_stdout, reason = "the table is for the reader of the test's output")]
+    #[expect(clippy::print_stdout, reason = "the counts are for the reader of the test's output")]
     fn print(&self) {
-        println!("| difference | cases | reason |\n|---|---|---|");
-        for (name, reason) in differences() {
-            println!("| {name} | {} | {reason} |", self.count(name));
+        for Difference { name, .. } in differences() {
+            println!("{name:<18} {:>4} cases", self.count(name));
         }
         println!("\n{} cases, {} of them without a difference", self.cases, self.equal);
     }
@@ -126,7 +138,29 @@ fn refusal(case: &Case, finding: Finding) -> Option<&'static str> {
     REFUSALS.iter().find(|refusal| (refusal.holds)(&answer)).map(|refusal| refusal.name)
 }
 
-fn differences() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let divergences = DIVERGENCES.iter().map(|Divergence { name, reason, .. }| (*name, *reason));
-    divergences.chain(REFUSALS.iter().map(|Refusal { name, reason, .. }| (*name, *reason)))
+/// A difference, as the manual tells of it.
+struct Difference {
+    name: &'static str,
+    helper: &'static str,
+    firewall: &'static str,
+}
+
+fn differences() -> impl Iterator<Item = Difference> {
+    let divergences = DIVERGENCES.iter().map(|divergence| {
+        let Divergence { name, helper, firewall, explains: _ } = *divergence;
+        Difference { name, helper, firewall }
+    });
+    let refusals = REFUSALS.iter().map(|refusal| {
+        let Refusal { name, helper, firewall, holds: _ } = *refusal;
+        Difference { name, helper, firewall }
+    });
+    divergences.chain(refusals)
+}
+
+/// Writes the table of the manual.
+fn table() -> String {
+    let row =
+        |Difference { name, helper, firewall }| format!("| {name} | {helper} | {firewall} |\n");
+    let rows: String = differences().map(row).collect();
+    format!("| difference | kernel helper | amanda-fw |\n|---|---|---|\n{rows}")
 }

@@ -19,7 +19,10 @@ pub(crate) enum Finding {
 /// A reason for which amanda-fw takes no stream from an answer.
 pub(crate) struct Refusal {
     pub(crate) name: &'static str,
-    pub(crate) reason: &'static str,
+    /// What the helper does.
+    pub(crate) helper: &'static str,
+    /// What amanda-fw does, and why.
+    pub(crate) firewall: &'static str,
     /// Tells whether it is one for this answer, whatever the others are.
     pub(crate) holds: fn(&Answer<'_>) -> bool,
 }
@@ -27,7 +30,10 @@ pub(crate) struct Refusal {
 /// Any other difference.
 pub(crate) struct Divergence {
     pub(crate) name: &'static str,
-    pub(crate) reason: &'static str,
+    /// What the helper does.
+    pub(crate) helper: &'static str,
+    /// What amanda-fw does, and why.
+    pub(crate) firewall: &'static str,
     /// Tells whether it explains what was found.
     pub(crate) explains: fn(&Case, Finding) -> bool,
 }
@@ -36,8 +42,9 @@ pub(crate) struct Divergence {
 pub(crate) const DIVERGENCES: &[Divergence] = &[
     Divergence {
         name: "unknown-stream",
-        reason: "The helper knows neither CTL nor CMD, so recoveries, restores and amdump_client \
-                 fail behind it.",
+        helper: "Knows DATA, MESG, INDEX and STATE alone. CTL and CMD stay closed, so recoveries \
+                 (`amrecover`), restores and `amdump_client` fail.",
+        firewall: "Opens every stream that a service of Amanda 2.4 to 4.0 announces.",
         explains: |case, finding| {
             is_announced(case, finding, |streams, port| {
                 streams.contains(&("CTL", port)) || streams.contains(&("CMD", port))
@@ -46,8 +53,9 @@ pub(crate) const DIVERGENCES: &[Divergence] = &[
     },
     Divergence {
         name: "stop-at-minus-one",
-        reason: "At a stream that is not used (`INDEX -1`) the helper stops reading, so STATE of a \
-                 dump without an index stays closed.",
+        helper: "Stops reading at a stream that is not used (`INDEX -1`). STATE stays closed, so \
+                 dumps without an index fail.",
+        firewall: "Passes over the stream that is not used, and opens the others.",
         explains: |case, finding| {
             is_announced(case, finding, |streams, port| {
                 let of = |number| streams.iter().filter(move |stream| stream.1 == number);
@@ -60,7 +68,8 @@ pub(crate) const DIVERGENCES: &[Divergence] = &[
     },
     Divergence {
         name: "eviction",
-        reason: "The helper keeps four ports a flow, and each further one pushes the oldest out.",
+        helper: "Keeps four ports for each control flow. A further one pushes the oldest out.",
+        firewall: "Keeps the ports of each reply until their time is over.",
         explains: |case, finding| {
             const KEPT: usize = 4;
             let Finding::FirewallOpens(port) = finding else {
@@ -73,11 +82,13 @@ pub(crate) const DIVERGENCES: &[Divergence] = &[
     },
     Divergence {
         name: "forgotten-flow",
-        reason: "The helper forgets a young flow 30 s after the initiator's last datagram, with the ports \
-                 of a reply and with a reply that is still to come; amanda-fw waits a minute for \
-                 either, and six hours for the reply to a request that was received.",
+        helper: "Forgets a control flow 300 s (`master_timeout`) after the client's last datagram, \
+                 but 30 s after the server's where the flow is younger than 2 s, else 120 s. Ports \
+                 that wait go with it, and a reply that comes later is dropped.",
+        firewall: "Ports wait 60 s of their own. A reply may come 60 s after the last request, or \
+                   6 h after its receipt (`transaction_timeout`).",
         explains: |case, finding| {
-            let silence = case.steps.iter().position(|step| matches!(step, Step::Silence));
+            let silence = case.steps.iter().position(|step| matches!(step, Step::Silence(_)));
             silence.is_some_and(|silence| match finding {
                 Finding::FirewallOpens(_) => true,
                 Finding::HelperLoses(step) => silence < step,
@@ -87,8 +98,9 @@ pub(crate) const DIVERGENCES: &[Divergence] = &[
     },
     Divergence {
         name: "port-clash",
-        reason: "The helper drops a reply that announces a port which another flow has announced; \
-                 amanda-fw delivers it, and the port is the later reply's.",
+        helper: "Drops a reply that announces a port which waits for another control flow. The \
+                 dump fails.",
+        firewall: "Delivers the reply. The port is the later reply's.",
         explains: |case, finding| {
             let Finding::HelperLoses(step) = finding else {
                 return false;
@@ -104,9 +116,21 @@ pub(crate) const DIVERGENCES: &[Divergence] = &[
         },
     },
     Divergence {
+        name: "fragment-order",
+        helper: "Holds fragments until the datagram is whole, in any order.",
+        firewall: "Drops a fragment that comes before the first one of its datagram. Amanda \
+                   repeats the reply after 10 s.",
+        explains: |case, finding| {
+            let Finding::FirewallLoses(step) = finding else {
+                return false;
+            };
+            matches!(case.steps[step], Step::AnswersBackwards(..))
+        },
+    },
+    Divergence {
         name: "privileged-source",
-        reason: "The helper lets the initiator connect to a stream from any port, amanda-fw from \
-                 1024 up, as Amanda does.",
+        helper: "Lets the server connect to a stream from any port.",
+        firewall: "Wants a port from 1024 up, as Amanda uses.",
         explains: |case, finding| {
             let is_privileged = |step: &Step, wanted: Option<u16>| matches!(step, Step::Connects(..1024, to) if wanted.is_none_or(|port| port == *to));
             match finding {
@@ -120,8 +144,8 @@ pub(crate) const DIVERGENCES: &[Divergence] = &[
     },
     Divergence {
         name: "used-stream",
-        reason: "A repeated reply opens ports again for the helper even when they have been \
-                 connected to; amanda-fw opens each stream once.",
+        helper: "Opens a port again when the reply is repeated, although somebody has connected.",
+        firewall: "Opens each stream once.",
         explains: |case, finding| {
             let Finding::HelperOpens(port) = finding else {
                 return false;
@@ -133,8 +157,9 @@ pub(crate) const DIVERGENCES: &[Divergence] = &[
     },
     Divergence {
         name: "multiplex-id",
-        reason: "The helper cuts the id of a multiplexed stream (`MESG 499999`) after five digits \
-                 and opens TCP 49999, which nobody uses.",
+        helper: "Cuts the id of a multiplexed stream (`MESG 499999`, auth bsdudp) after five \
+                 digits and opens TCP 49999, which nobody listens on.",
+        firewall: "Knows that the id is no port, and opens nothing for it.",
         explains: |case, finding| {
             let Finding::HelperOpens(port) = finding else {
                 return false;
@@ -155,44 +180,49 @@ pub(crate) const DIVERGENCES: &[Divergence] = &[
 pub(crate) const REFUSALS: &[Refusal] = &[
     Refusal {
         name: "header",
-        reason: "The helper does not look at the header; amanda-fw opens nothing for a datagram \
-                 whose first line is not Amanda's to the letter.",
+        helper: "Does not look at the first line.",
+        firewall: "Opens nothing for a datagram whose first line is not Amanda's to the letter.",
         holds: |answer| answer.header.is_none(),
     },
     Refusal {
         name: "packet-type",
-        reason: "The helper reads any datagram of the responder, amanda-fw replies (REP) only.",
+        helper: "Reads any datagram of the client.",
+        firewall: "Reads replies (REP) alone.",
         holds: |answer| answer.header.is_some_and(|header| header.kind != "REP"),
     },
     Refusal {
         name: "unasked",
-        reason: "The helper knows no requests; amanda-fw wants the HANDLE and SEQ of one that went \
-                 before on the flow.",
+        helper: "Knows no requests.",
+        firewall: "Wants the HANDLE and SEQ of a request that went before on the same control \
+                   flow.",
         holds: |answer| answer.service.is_none(),
     },
     Refusal {
         name: "answered-before",
-        reason: "Every reply opens ports for the helper; for amanda-fw the first one to a request \
-                 fixes its streams.",
+        helper: "Opens ports for every reply.",
+        firewall: "Takes the streams from the first reply to a request. A later one changes \
+                   nothing.",
         holds: |answer| answer.is_repeated,
     },
     Refusal {
         name: "service",
-        reason: "The helper does not know what was asked for; amanda-fw opens nothing for a \
-                 service that never announces streams, such as noop.",
+        helper: "Does not know what was asked for.",
+        firewall: "Opens nothing for a service that announces no streams, such as noop or \
+                   sendsize.",
         holds: |answer| answer.service.is_some_and(|service| layouts(service).is_empty()),
     },
     Refusal {
         name: "place",
-        reason: "The helper finds `CONNECT ` anywhere in a datagram, so also in file names and \
-                 messages; amanda-fw at the beginning of the body only.",
+        helper: "Finds `CONNECT ` anywhere in a datagram, so also in the name of a file that an \
+                 error message quotes.",
+        firewall: "Wants it at the beginning of the reply's body.",
         holds: |answer| answer.header.is_some_and(|header| !reading::is_connect(header.body)),
     },
     Refusal {
         name: "syntax",
-        reason: "The helper takes names and numbers out of anything on the line; amanda-fw takes \
-                 the whole line or nothing, and the line must be names and numbers between single \
-                 blanks.",
+        helper: "Takes names and numbers out of anything on the line.",
+        firewall: "Takes the whole line or nothing. It must be names and numbers with single \
+                   blanks between, and no longer than 160 bytes.",
         holds: |answer| {
             let body = answer.header.map(|header| header.body);
             body.is_some_and(|body| reading::is_connect(body) && reading::streams(body).is_none())
@@ -200,20 +230,21 @@ pub(crate) const REFUSALS: &[Refusal] = &[
     },
     Refusal {
         name: "number-syntax",
-        reason: "The helper reads up to five digits wherever a number should be; amanda-fw refuses \
-                 a line with a number that has a sign, leading zeros or anything but digits.",
+        helper: "Reads up to five digits wherever a number should be.",
+        firewall: "Refuses a line with a number that has a sign, a leading zero or anything but \
+                   digits.",
         holds: |answer| has_number(answer, |number, _| decimal(number).is_none()),
     },
     Refusal {
         name: "privileged-port",
-        reason: "The helper opens ports below 1024, which Amanda never listens on; amanda-fw \
-                 refuses the line.",
+        helper: "Opens ports below 1024.",
+        firewall: "Refuses a line with one: Amanda never listens there.",
         holds: |answer| has_number(answer, |number, _| matches!(decimal(number), Some(1..1024))),
     },
     Refusal {
         name: "port-too-large",
-        reason: "The helper cuts numbers above 65535 to five digits and 16 bits (65558 opens 22); \
-                 amanda-fw refuses a line with one that is not the id of a further stream.",
+        helper: "Cuts numbers above 65535 to five digits and 16 bits: 65558 opens 22.",
+        firewall: "Refuses a line with one, unless it is the id of a further multiplexed stream.",
         holds: |answer| {
             has_number(answer, |number, is_first| {
                 decimal(number).is_some_and(|n| n > 65535 && (is_first || !is_multiplexed(n)))
@@ -222,20 +253,20 @@ pub(crate) const REFUSALS: &[Refusal] = &[
     },
     Refusal {
         name: "own-port",
-        reason: "The helper opens Amanda's own ports 10080 to 10083, which no stream has; \
-                 amanda-fw refuses the line.",
+        helper: "Opens Amanda's own ports 10080 to 10083.",
+        firewall: "Refuses a line with one: no stream has them.",
         holds: |answer| has_number(answer, |n, _| matches!(decimal(n), Some(10080..=10083))),
     },
     Refusal {
         name: "first-stream",
-        reason: "The helper opens the rest of a line whose first stream has no port, without which \
-                 Amanda gives up; amanda-fw refuses the line.",
+        helper: "Opens the rest of a line whose first stream has no port.",
+        firewall: "Refuses the line: Amanda gives up without its first stream.",
         holds: |answer| streams(answer).first().is_some_and(|(_, number)| *number == "-1"),
     },
     Refusal {
         name: "duplicate-port",
-        reason: "The helper opens a port that two streams have, on which only one can listen; \
-                 amanda-fw refuses the line.",
+        helper: "Opens a port that two streams have.",
+        firewall: "Refuses the line: only one of them can listen.",
         holds: |answer| {
             let streams = streams(answer);
             let ports = || streams.iter().filter_map(|(_, number)| port_of(number));
@@ -244,8 +275,8 @@ pub(crate) const REFUSALS: &[Refusal] = &[
     },
     Refusal {
         name: "layout",
-        reason: "The helper takes the names in any number and order, and as parts of others \
-                 (METADATA); amanda-fw the lines that some version of the service sends.",
+        helper: "Takes the names in any number and order, and as parts of others (`METADATA`).",
+        firewall: "Takes the lines that some version of the service sends.",
         holds: |answer| {
             let names: Vec<_> = streams(answer).iter().map(|stream| stream.0).collect();
             let names = names.join(" ");
@@ -278,10 +309,18 @@ fn layouts(service: &str) -> &'static [&'static str] {
     }
 }
 
-/// Tells whether amanda-fw alone opens a port, and the line that announces it is one of these.
+/// Tells whether amanda-fw alone opens a port, or lets a connection to it through, and the line that
+/// announces it is one of these.
 fn is_announced(case: &Case, finding: Finding, is: fn(&[(&str, &str)], &str) -> bool) -> bool {
-    let Finding::FirewallOpens(port) = finding else {
-        return false;
+    let port = match finding {
+        Finding::FirewallOpens(port) => port,
+        Finding::HelperLoses(step) => {
+            let Step::Connects(_, port) = case.steps[step] else {
+                return false;
+            };
+            port
+        }
+        Finding::HelperOpens(_) | Finding::FirewallLoses(_) => return false,
     };
     case.answers().any(|answer| is(&streams(&answer), &port.to_string()))
 }

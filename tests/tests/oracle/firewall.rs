@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use amanda_fw_common::nat::Crossing;
 use amanda_fw_common::{
     addr::Network,
     datapath::{self, Arrival},
@@ -18,9 +19,6 @@ use amanda_fw_tests::frames::{self, ACK, RST, SYN};
 
 use crate::case::{Case, Effects, Step};
 use crate::helper::{AMANDAD, INITIATOR, RESPONDER, STRANGER};
-
-/// How long the silence of a case is: a flow that only one side spoke on has 30 s in netfilter.
-const SILENCE: Duration = Duration::from_secs(34);
 
 /// The payload of a frame's fragment, which IPv6 leaves room for, too.
 const FRAGMENT: u16 = 1448;
@@ -48,27 +46,34 @@ impl Site {
         match step {
             Step::Asks(flow, text) => {
                 let datagram = frames::udp(self.end(INITIATOR, *flow), amandad, text);
-                pass(&mut self.initiator, &mut self.responder, &datagram)
+                pass(&mut self.initiator, &mut self.responder, &pieces(&datagram))
             }
             Step::Answers(flow, text) => {
                 let datagram = frames::udp(amandad, self.end(INITIATOR, *flow), text);
-                pass(&mut self.responder, &mut self.initiator, &datagram)
+                pass(&mut self.responder, &mut self.initiator, &pieces(&datagram))
+            }
+            Step::AnswersBackwards(flow, text) => {
+                let datagram = frames::udp(amandad, self.end(INITIATOR, *flow), text);
+                let mut pieces = pieces(&datagram);
+                pieces.reverse();
+                pass(&mut self.responder, &mut self.initiator, &pieces)
             }
             Step::Connects(from, to) => {
                 let (from, to) = (self.end(INITIATOR, *from), self.end(RESPONDER, *to));
                 let syn = frames::tcp(from, to, SYN);
-                let arrives = pass(&mut self.initiator, &mut self.responder, &syn);
+                let arrives = pass(&mut self.initiator, &mut self.responder, &[syn]);
                 // Nobody listens.
                 let reset = frames::tcp(to, from, RST | ACK);
-                arrives && pass(&mut self.responder, &mut self.initiator, &reset)
+                arrives && pass(&mut self.responder, &mut self.initiator, &[reset])
             }
             Step::Intrudes(from, to) => {
                 let syn = frames::tcp(self.end(STRANGER, *from), self.end(RESPONDER, *to), SYN);
                 self.responder.accepts(Way::In, &syn)
             }
-            Step::Silence => {
-                self.initiator.now += SILENCE;
-                self.responder.now += SILENCE;
+            Step::Silence(seconds) => {
+                let silence = Duration::from_secs(*seconds);
+                self.initiator.now += silence;
+                self.responder.now += silence;
                 true
             }
         }
@@ -80,10 +85,17 @@ impl Site {
     }
 }
 
-fn pass(from: &mut Host, to: &mut Host, packet: &frames::Packet) -> bool {
+/// Cuts what is too large for a frame into the packets that carry it.
+pub(crate) fn pieces(packet: &frames::Packet) -> Vec<frames::Packet> {
     let is_large = packet.payload.len() > usize::from(FRAGMENT);
-    let pieces = if is_large { packet.fragments(7, FRAGMENT) } else { vec![packet.clone()] };
-    pieces.iter().all(|piece| from.accepts(Way::Out, piece) && to.accepts(Way::In, piece))
+    if is_large { packet.fragments(7, FRAGMENT) } else { vec![packet.clone()] }
+}
+
+/// Sends each piece, and tells whether all arrive.
+fn pass(from: &mut Host, to: &mut Host, pieces: &[frames::Packet]) -> bool {
+    let mut arrives = |piece| from.accepts(Way::Out, piece) && to.accepts(Way::In, piece);
+    let arrived: Vec<bool> = pieces.iter().map(&mut arrives).collect();
+    arrived.into_iter().all(|arrived| arrived)
 }
 
 /// One firewall, with what it remembers.
@@ -105,13 +117,15 @@ impl Host {
 
     fn accepts(&mut self, way: Way, packet: &frames::Packet) -> bool {
         let (frame, now) = (packet.ethernet(), self.nanoseconds());
-        let arrival = Arrival { way, link: Link::Ethernet, interface: 2, now };
+        let arrival = Arrival { way, link: Link::Ethernet, interface: 2, from: 0, now };
         let mut packet = Packet::default();
         let Self { settings, tables, .. } = self;
         let frame = frame.as_slice();
-        let decision = datapath::decide(frame, &arrival, settings, tables, &mut packet);
-        if decision.is_control() {
-            datapath::inspect(frame, &packet, &decision, settings, tables, now);
+        let mut crossing = Crossing::NONE;
+        let decision =
+            datapath::decide(frame, &arrival, settings, tables, &mut packet, &mut crossing);
+        if decision.is_inspected() {
+            datapath::inspect(frame, &packet, &decision, &crossing, settings, tables, &arrival);
         }
         decision.verdict() == Verdict::Accept
     }

@@ -3,12 +3,13 @@
 use std::{
     io::ErrorKind,
     net::{IpAddr, SocketAddr, UdpSocket},
-    thread,
     time::Duration,
 };
 
 use amanda_fw_tests::{
+    frames,
     netns::{self, Namespace, Port},
+    probes::Probes,
     process::{run, run_fed},
     sockets::{bind, inside},
     wait,
@@ -17,6 +18,7 @@ use anyhow::{Context, Result, ensure};
 use tokio::{net::TcpSocket, runtime, time::timeout};
 
 use crate::case::{Case, Effects, FLOWS, Step};
+use crate::firewall;
 
 /// The port that amandad listens on.
 pub(crate) const AMANDAD: u16 = 10080;
@@ -50,15 +52,6 @@ table inet oracle {
 }
 ";
 
-/// For how long netfilter remembers a flow that only one side spoke on.
-const MEMORY: &str = "net/netfilter/nf_conntrack_udp_timeout";
-/// Its 30 s, in seconds.
-const USUAL_MEMORY: &str = "30";
-/// What the 30 s are made for a case with a silence in it, lest it take as long.
-const SHORT_MEMORY: &str = "2";
-/// That silence.
-const SILENCE: Duration = Duration::from_millis(2500);
-
 /// The longest that a packet is waited for: on one machine, a long time.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -73,6 +66,8 @@ pub(crate) struct Helper {
     initiator: Namespace,
     router: Namespace,
     families: [Sockets; 2],
+    /// Sends fragments of the responder's own making.
+    responder_raw: Probes,
     // Holds the address that the sockets of the responder are bound to.
     _responder: Namespace,
 }
@@ -93,7 +88,8 @@ impl Helper {
         let responder = host(&router, "responder", &[RESPONDER], ROUTER[1])?;
         let families =
             [Sockets::open(&initiator, &responder, 0)?, Sockets::open(&initiator, &responder, 1)?];
-        let helper = Self { initiator, router, families, _responder: responder };
+        let responder_raw = Probes::open(&responder, &initiator, &[])?;
+        let helper = Self { initiator, router, families, responder_raw, _responder: responder };
         helper.wait_for_the_way()?;
         let mut nft = helper.router.enter_net_only("nft");
         run_fed(nft.args(["-f", "-"]), RULESET, COMMAND)?
@@ -116,10 +112,6 @@ impl Helper {
 
     /// Plays a case, and forgets it.
     pub(crate) fn play(&self, case: &Case) -> Result<Effects> {
-        let has_silence = case.steps.iter().any(|step| matches!(step, Step::Silence));
-        if has_silence {
-            self.router.set_sysctl(MEMORY, SHORT_MEMORY)?;
-        }
         let mut effects = Effects::default();
         for (index, step) in case.steps.iter().enumerate() {
             if !self.carries(case.ipv6, step).with_context(|| format!("take step {index}"))? {
@@ -127,9 +119,6 @@ impl Helper {
             }
         }
         effects.open.extend(self.expected_ports(case.ipv6)?);
-        if has_silence {
-            self.router.set_sysctl(MEMORY, USUAL_MEMORY)?;
-        }
         Ok(effects)
     }
 
@@ -150,11 +139,40 @@ impl Helper {
             Step::Intrudes(from, to) => {
                 self.reaches(end(STRANGER[family], *from)?, end(RESPONDER[family], *to)?)
             }
-            Step::Silence => {
-                thread::sleep(SILENCE);
-                Ok(true)
+            Step::AnswersBackwards(flow, text) => {
+                let to = socket(flow)?.local_addr().context("ask for a socket's address")?;
+                let datagram = frames::udp(end(RESPONDER[family], AMANDAD)?, to, text);
+                for piece in firewall::pieces(&datagram).iter().rev() {
+                    self.responder_raw.send(piece)?;
+                }
+                arrives(socket(flow)?, text)
             }
+            Step::Silence(seconds) => self.forget(ipv6, *seconds).map(|()| true),
         }
+    }
+
+    /// Makes netfilter forget the flows that it would not remember after a silence.
+    ///
+    /// The others keep the time that they have: it is set anew by the packet that follows.
+    fn forget(&self, ipv6: bool, seconds: u64) -> Result<()> {
+        let family = family_name(ipv6);
+        let listed = self.conntrack(&["-L", "-p", "udp", "-f", family])?;
+        for line in listed.lines() {
+            let entry = Entry::read(line)?;
+            if entry.left > seconds {
+                continue;
+            }
+            let ports = ["--orig-port-src", entry.from, "--orig-port-dst", entry.to];
+            self.conntrack(&[&["-D", "-p", "udp", "-f", family], &ports[..]].concat())?;
+        }
+        Ok(())
+    }
+
+    /// Returns what conntrack(8) prints about the router.
+    fn conntrack(&self, arguments: &[&str]) -> Result<String> {
+        let mut command = self.router.enter_net_only("conntrack");
+        let finished = run(command.args(arguments), COMMAND)?.require_success()?;
+        Ok(finished.stdout)
     }
 
     /// Tells whether a connection reaches the responder, where nobody listens.
@@ -179,13 +197,9 @@ impl Helper {
 
     /// Lists the ports that the helper expects connections to, and makes netfilter forget all flows.
     fn expected_ports(&self, ipv6: bool) -> Result<Vec<u16>> {
-        // Flows whose time is over go, with what they expect, when the flows are listed.
-        let script =
-            "conntrack -L -f \"$1\" >&2 && conntrack -L expect -f \"$1\" && conntrack -F >&2";
-        let family = if ipv6 { "ipv6" } else { "ipv4" };
-        let mut command = self.router.enter_net_only("sh");
-        let listed = run(command.args(["-c", script, "sh", family]), COMMAND)?.require_success();
-        listed.context("list what is expected")?.stdout.lines().map(port).collect()
+        let listed = self.conntrack(&["-L", "expect", "-f", family_name(ipv6)])?;
+        self.conntrack(&["-F"])?;
+        listed.lines().map(port).collect()
     }
 }
 
@@ -237,6 +251,11 @@ fn bound(namespace: &Namespace, address: SocketAddr) -> Result<UdpSocket> {
 fn delivers(from: &UdpSocket, to: &UdpSocket, text: &[u8]) -> Result<bool> {
     let address = to.local_addr().context("ask for a socket's address")?;
     from.send_to(text, address).context("send a datagram")?;
+    arrives(to, text)
+}
+
+/// Tells whether a datagram comes to a socket.
+fn arrives(to: &UdpSocket, text: &[u8]) -> Result<bool> {
     let mut received = vec![0; DATAGRAM];
     match to.recv(&mut received) {
         Ok(length) => {
@@ -246,6 +265,31 @@ fn delivers(from: &UdpSocket, to: &UdpSocket, text: &[u8]) -> Result<bool> {
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
         Err(error) => Err(error).context("receive a datagram"),
     }
+}
+
+/// A flow that netfilter remembers.
+struct Entry<'a> {
+    /// For how many seconds it still does.
+    left: u64,
+    /// The port that its first packet came from.
+    from: &'a str,
+    /// The port that its first packet went to.
+    to: &'a str,
+}
+
+impl<'a> Entry<'a> {
+    /// Reads `udp      17 29 src=10.0.1.1 dst=10.0.2.1 sport=601 dport=10080 src=..`.
+    fn read(line: &'a str) -> Result<Self> {
+        let word = |start| line.split_whitespace().find_map(|word| word.strip_prefix(start));
+        let left = line.split_whitespace().nth(2).and_then(|seconds| seconds.parse().ok());
+        let found = left.zip(word("sport=")).zip(word("dport="));
+        let ((left, from), to) = found.with_context(|| format!("read the flow {line:?}"))?;
+        Ok(Self { left, from, to })
+    }
+}
+
+fn family_name(ipv6: bool) -> &'static str {
+    if ipv6 { "ipv6" } else { "ipv4" }
 }
 
 /// Reads the port of `179 proto=6 src=10.0.1.1 dst=10.0.2.1 sport=0 dport=11001 mask-src=..`.

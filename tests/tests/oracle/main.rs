@@ -1,7 +1,8 @@
 //! The kernel's own helper, `nf_conntrack_amanda`, and the packet path in memory, given the same
 //! packets: what one of the two opens or loses and the other does not must be intended.
 //!
-//! `cargo test --test oracle -- --ignored --nocapture` prints the intended differences as a table.
+//! `cargo test --test oracle -- --ignored --nocapture` prints how often each difference
+//! occurs; docs/kernel-helper.md tells what they are.
 
 mod case;
 mod compare;

@@ -39,6 +39,11 @@ impl Talk {
         self.answer("REP", body)
     }
 
+    /// A reply in fragments, of which the last one comes first.
+    pub(crate) fn backwards(&self, body: &str) -> Step {
+        Step::AnswersBackwards(self.flow, self.text("REP", body))
+    }
+
     pub(crate) fn refusal(&self, body: &str) -> Step {
         self.answer("NAK", body)
     }

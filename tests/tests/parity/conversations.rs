@@ -302,6 +302,55 @@ fn the_corpus_reaches_the_streams() {
     }
 }
 
+/// What becomes of a reply on its way.
+type Kind = fn(Packet) -> Packet;
+
+#[test]
+#[ignore = "needs root: BPF"]
+fn replies_with_checksums_of_every_kind() {
+    const LENGTHS: [usize; 8] = [60, 61, 199, 200, 201, 700, 1300, 1416];
+    check(|family| {
+        let talk = Talk::backup(family);
+        let kinds: [Kind; 4] = [
+            |reply| reply,
+            |reply| reply.left_to_device(),
+            |mut reply| {
+                reply.payload[6..8].fill(0);
+                reply
+            },
+            |mut reply| {
+                *reply.payload.last_mut().expect("a text") ^= 1;
+                reply
+            },
+        ];
+        let cases = LENGTHS.iter().flat_map(|length| kinds.map(|kind| (*length, kind)));
+        let told = |(sequence, (length, kind)): (u32, (usize, Kind))| {
+            let talk = Talk { sequence: sequence + 10, ..talk };
+            let reply = talk.reply(&format!("{FOUR:\n<length$}"));
+            [talk.request("sendbackup"), kind(reply.clone()), reply]
+        };
+        (0..).zip(cases).flat_map(told).collect()
+    });
+}
+
+#[test]
+#[ignore = "needs root: BPF"]
+fn more_transactions_than_two_hosts_may_have() {
+    check(|family| {
+        let talks = |sequences: std::ops::Range<u32>| {
+            sequences.map(move |sequence| Talk { sequence, ..Talk::backup(family) })
+        };
+        let mut packets: Vec<Packet> = Vec::new();
+        packets.extend(talks(0..10).flat_map(|talk| talk.whole("noop", "OPTIONS ;\n")));
+        packets.extend(talks(10..74).flat_map(|talk| [talk.request("sendsize"), talk.receipt()]));
+        packets.extend(talks(74..76).flat_map(|talk| talk.whole("sendbackup", FOUR)));
+        // Some of the places in the middle get free.
+        packets.extend(talks(40..42).map(|talk| talk.reply("/srv 0 SIZE 12\n")));
+        packets.extend(talks(76..80).flat_map(|talk| talk.whole("sendbackup", FOUR)));
+        packets
+    });
+}
+
 /// Plays a conversation of each family to the firewalls of the client and of the server.
 #[track_caller]
 fn check(packets: impl Fn(usize) -> Vec<Packet>) {

@@ -14,6 +14,7 @@ use amanda_fw_common::expect::{Expectation, ExpectationKey};
 use amanda_fw_common::flow::Flow;
 use amanda_fw_common::fragment::{FragmentKey, Fragments};
 use amanda_fw_common::memory::{MemoryTable, MemoryTables};
+use amanda_fw_common::nat::Crossing;
 use amanda_fw_common::rules::{Action, Rule, Way, role};
 use amanda_fw_common::ruleset::{Places, Protocol, Protocols, RuleSpec};
 use amanda_fw_common::settings::Settings;
@@ -43,13 +44,14 @@ pub(crate) const DEVICES: [Device; 4] = [
 ];
 
 /// Sizes of tables that are never filled here, small since each look at one walks all of it.
-const SIZES: [(&str, u32); 6] = [
+const SIZES: [(&str, u32); 7] = [
     ("FLOWS", 1024),
     ("EMBRYOS", 2048),
     ("FRAGMENTS", 2048),
     ("EXPECTATIONS", 1024),
     ("REQUESTS", 2048),
     ("TRANSACTIONS", 1024),
+    ("PAIRS", 1024),
 ];
 
 /// The tables that rules are looked up in, but for those that are the same for all.
@@ -210,12 +212,14 @@ impl Pair {
     /// Decides a frame in memory, and answers it where it is rejected.
     fn decide(&mut self, hook: Hook, frame: &[u8]) -> (Reason, Answer) {
         let now = now();
-        let arrival = Arrival { way: hook.way(), link: hook.link(), interface: 1, now };
+        let arrival = Arrival { way: hook.way(), link: hook.link(), interface: 1, from: 0, now };
         let mut packet = Packet::default();
         let Self { settings, tables, bytes, .. } = self;
-        let decision = datapath::decide(frame, &arrival, settings, tables, &mut packet);
-        if decision.is_control() {
-            datapath::inspect(frame, &packet, &decision, settings, tables, now);
+        let mut crossing = Crossing::NONE;
+        let decision =
+            datapath::decide(frame, &arrival, settings, tables, &mut packet, &mut crossing);
+        if decision.is_inspected() {
+            datapath::inspect(frame, &packet, &decision, &crossing, settings, tables, &arrival);
         }
         bytes[usize::from(decision.reason_number())] += frame.len() as u64;
         let untouched = |verdict| Answer { verdict, bytes: frame.to_vec() };
@@ -273,7 +277,8 @@ impl Pair {
             kernel.fragments()?.replace(tables.fragments.iter())?;
             kernel.expectations()?.replace(tables.expectations.iter())?;
             kernel.requests()?.replace(tables.requests.iter())?;
-            kernel.transactions()?.replace(tables.transactions.iter())
+            kernel.transactions()?.replace(tables.transactions.iter())?;
+            kernel.pairs()?.replace(tables.pairs.iter())
         };
         write().expect("the tables can be written");
     }
@@ -300,6 +305,7 @@ impl Pair {
             let transactions = kernel.transactions()?.entries()?;
             let memory = &tables.transactions;
             differ(&mut text, "transaction", transactions, memory, timeless_transaction);
+            differ(&mut text, "pair", kernel.pairs()?.entries()?, &tables.pairs, |_| ());
             anyhow::Ok(())
         };
         compare().expect("the tables can be read");

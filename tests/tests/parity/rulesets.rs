@@ -27,7 +27,7 @@ fn random_rules_decide_alike() {
         for hook in HOOKS.into_iter().cycle().take(PACKETS) {
             let packet = dice.packet();
             let parsed = parse(&packet);
-            let place = |is_log| first(&rules, &parsed, hook.way(), INTERFACE, is_log);
+            let place = |is_log| first(&rules, &parsed, (hook.way(), INTERFACE, 0), is_log);
             let slot = place(false).map(|place| rules[place].rule.slot);
             let logging = place(true).filter(|log| place(false).is_some_and(|by| *log < by));
             let slots = [slot, logging.map(|place| rules[place].rule.slot)];

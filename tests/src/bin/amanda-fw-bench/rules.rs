@@ -4,11 +4,8 @@
 //! datagrams that only the last rule fits, which drops them on the sender's own CPU, so that the
 //! time of a send holds the decision. Rounds are interleaved, and medians are printed.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is its output")]
-
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use amanda_fw_common::addr::Network;
@@ -21,10 +18,11 @@ use amanda_fw_tests::bench::Bench;
 use amanda_fw_tests::firewall::Firewall;
 use amanda_fw_tests::frames::{self, UDP};
 use amanda_fw_tests::kernel::{Hook, Kernel, rule_sizes};
-use amanda_fw_tests::netns::{Namespace, Port, connect};
 use amanda_fw_tests::process::run_fed;
 use amanda_fw_tests::sockets;
 use anyhow::{Context, Result, anyhow};
+
+use crate::{HOST, PEER, hosts, median};
 
 /// How many rules there are.
 const COUNTS: [u32; 5] = [1, 10, 100, 1_000, 10_000];
@@ -37,8 +35,6 @@ const BATCH: u32 = 64;
 /// The longest that a ruleset may take to load.
 const LOADING: Duration = Duration::from_secs(60);
 
-const HOST: &str = "10.94.0.1";
-const PEER: &str = "10.94.0.2";
 /// The port of the last rule, which the others leave out.
 const PORT: u16 = 7;
 
@@ -71,17 +67,8 @@ impl Kind {
     }
 }
 
-fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("amanda-fw-bench: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run() -> Result<()> {
+/// Measures every firewall with every number of rules.
+pub(crate) fn run() -> Result<()> {
     let mut times = vec![vec![Vec::new(); COUNTS.len()]; Kind::ALL.len() + ALONE.len()];
     for round in 1..=ROUNDS {
         for (column, &count) in COUNTS.iter().enumerate() {
@@ -121,19 +108,10 @@ fn table(times: &[Vec<Vec<f64>>]) -> String {
     text
 }
 
-fn median(times: &[f64]) -> f64 {
-    let mut sorted = times.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
-}
-
 /// Loads so many rules, and returns what a datagram costs, in nanoseconds.
 fn measure(kind: Kind, count: u32) -> Result<f64> {
     let bench = Bench::new()?;
-    let (host, peer) = (Namespace::new("host")?, Namespace::new("peer")?);
-    let (host_address, peer_address) = (format!("{HOST}/24"), format!("{PEER}/24"));
-    let port = |namespace, address| Port { namespace, interface: "eth0", addresses: address };
-    connect(&port(&host, &[&host_address]), &port(&peer, &[&peer_address]))?;
+    let (host, peer) = hosts(&[PEER])?;
     let feed = |program: &str, arguments: &[&str], text: &str| {
         run_fed(host.enter_net_only(program).args(arguments), text, LOADING)?.require_success()
     };
