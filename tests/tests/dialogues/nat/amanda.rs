@@ -95,6 +95,23 @@ impl Across {
         assert_eq!(gateway.leaves(&self.inside.reply(said)), self.outside.reply(heard));
     }
 
+    /// Backs up on three streams, whose ports are open until each is connected to.
+    #[track_caller]
+    fn dumps(&self, gateway: &mut Gateway) {
+        self.run(gateway, "sendbackup", THREE_STREAMS);
+        assert_eq!(gateway.host.open_ports(), THREE_PORTS);
+        self.streams(gateway);
+        assert!(gateway.host.open_ports().is_empty());
+    }
+
+    /// Connects to each of three ports, which both sides know by one number.
+    #[track_caller]
+    fn streams(&self, gateway: &mut Gateway) {
+        for port in THREE_PORTS {
+            self.stream(gateway, (port, port));
+        }
+    }
+
     /// Opens a stream by the port that each side knows, lets data through, and closes it.
     #[track_caller]
     fn stream(&self, gateway: &mut Gateway, (inside, outside): (u16, u16)) {
@@ -119,12 +136,7 @@ fn a_server_behind_masquerade_backs_up_a_client_outside() {
     gateway.host.knows(INSIDER, role::SERVER);
     gateway.host.knows(REMOTE, role::CLIENT);
     let backup = Across::outwards(850);
-    backup.run(&mut gateway, "sendbackup", THREE_STREAMS);
-    assert_eq!(gateway.host.open_ports(), THREE_PORTS);
-    for port in THREE_PORTS {
-        backup.stream(&mut gateway, (port, port));
-    }
-    assert!(gateway.host.open_ports().is_empty());
+    backup.dumps(&mut gateway);
 }
 
 #[test]
@@ -155,12 +167,7 @@ fn a_server_whose_port_is_taken_asks_from_another_privileged_one() {
 fn a_client_behind_a_port_of_the_gateway_is_backed_up_from_outside() {
     let mut gateway = leading_to_clients();
     let backup = Across::inwards(850, INSIDER, AMANDAD);
-    backup.run(&mut gateway, "sendbackup", THREE_STREAMS);
-    assert_eq!(gateway.host.open_ports(), THREE_PORTS);
-    for port in THREE_PORTS {
-        backup.stream(&mut gateway, (port, port));
-    }
-    assert!(gateway.host.open_ports().is_empty());
+    backup.dumps(&mut gateway);
 }
 
 #[test]
@@ -195,9 +202,7 @@ fn two_clients_behind_one_address_may_announce_one_port() {
     for (inside, outside) in [(11001, 11002), (11003, 11005), (11004, 11006)] {
         second.stream(&mut gateway, (inside, outside));
     }
-    for port in THREE_PORTS {
-        first.stream(&mut gateway, (port, port));
-    }
+    first.streams(&mut gateway);
 }
 
 #[test]
@@ -206,9 +211,7 @@ fn a_repeated_reply_says_the_same_ports() {
     gateway.wait(seconds(10));
     second.replies(&mut gateway, CHANGED);
     // Nor does it matter that the ports are free by then.
-    for port in THREE_PORTS {
-        first.stream(&mut gateway, (port, port));
-    }
+    first.streams(&mut gateway);
     second.replies(&mut gateway, CHANGED);
     assert_eq!(gateway.host.open_ports(), [11002, 11005, 11006]);
     second.stream(&mut gateway, (11001, 11002));
